@@ -1,0 +1,179 @@
+"""Every environment variable we read, in one table.
+
+`.env.example` is printed from it (`python -m helpdesk.env`); a test keeps the two equal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.core.exceptions import ImproperlyConfigured
+
+
+def yes_no(text: str) -> bool:
+    if text.lower() in {"yes", "true", "on", "1"}:
+        return True
+    if text.lower() in {"no", "false", "off", "0", ""}:
+        return False
+    raise ValueError("write yes or no")
+
+
+def words(text: str) -> list[str]:
+    return text.replace(",", " ").split()
+
+
+def whole(text: str) -> int:
+    number = int(text) if text.strip().lstrip("+").isdigit() else -1
+    if number < 0:
+        raise ValueError("write a whole number, 0 or more")
+    return number
+
+
+def positive(text: str) -> int:
+    if whole(text) == 0:
+        raise ValueError("write a whole number, 1 or more")
+    return int(text)
+
+
+def url(*schemes: str) -> Callable[[str], str]:
+    """A parser for an address with one of these schemes; the empty text stays empty."""
+
+    def parse(text: str) -> str:
+        if text and (urlsplit(text).scheme not in schemes):
+            raise ValueError("write an address that begins with " + " or ".join(schemes) + ":")
+        return text.rstrip("/")
+
+    return parse
+
+
+def one_of(*values: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text not in values:
+            raise ValueError("write one of " + ", ".join(values))
+        return text
+
+    return parse
+
+
+@dataclass(frozen=True, slots=True)
+class Var:
+    name: str
+    parse: Callable[[str], Any]
+    default: str | None  # None: the operator must give a value
+    meaning: str
+    secret: bool = False  # never printed; also read from the file named by NAME_FILE
+
+
+VARS = (
+    Var("SECRET_KEY", str, None, "Signs sessions, widget tokens and reply addresses.", secret=True),
+    Var("SECRET_KEY_FALLBACKS", words, "", "Earlier keys that are still honoured.", secret=True),
+    Var("DEBUG", yes_no, "no", "Show tracebacks in the browser. Never in production."),
+    Var("DEMO", yes_no, "no", "Show the demo shop at /demo/ and its logins on the login page."),
+    Var("ROLE", one_of("web", "worker", "command"), "command", "What this process is."),
+    Var(
+        "SITE_URL",
+        url("http", "https"),
+        "http://localhost:8000",
+        "Public root, without a trailing slash.",
+    ),
+    Var("ALLOWED_HOSTS", words, "localhost 127.0.0.1 [::1]", "Host names we answer to."),
+    Var("PORT", positive, "8000", "Port that `make run` listens on."),
+    Var("HELPDESK_DATA", Path, "var", "Folder for embedded engines, logs and demo mail."),
+    Var(
+        "DATABASE_URL",
+        url("postgres", "postgresql"),
+        "",
+        "PostgreSQL, postgres://user:password@host:port/name. Empty: `make run` embeds one.",
+        secret=True,
+    ),
+    Var(
+        "DATABASE_POOL",
+        positive,
+        "20",
+        "Most connections that one web process opens to PostgreSQL.",
+    ),
+    Var(
+        "MIGRATE_LOCK_TIMEOUT_SECONDS",
+        positive,
+        "5",
+        "How long a migration waits for a lock before it steps back and tries again.",
+    ),
+    Var("POSTGRES_BINARIES", str, "", "Folder of postgres and initdb. Empty: the installed wheel."),
+    Var(
+        "REDIS_URL",
+        url("redis", "rediss"),
+        "",
+        "Redis, redis://:password@host:port/0. Empty: `make run` embeds one.",
+        secret=True,
+    ),
+    Var(
+        "SMTP_URL",
+        url("smtp", "smtps", "smtp+starttls", "folder"),
+        "",
+        "Where mail leaves: smtp://user:password@host:25, smtps://…, smtp+starttls://… or "
+        "folder:PATH. Empty: a folder below HELPDESK_DATA.",
+        secret=True,
+    ),
+    Var("OPENAI_BASE_URL", url("http", "https"), "", "OpenAI-compatible endpoint, up to /v1."),
+    Var("OPENAI_API_KEY", str, "", "Its key. Empty: the built-in answerer quotes.", secret=True),
+    Var("AI_MODEL", str, "", "The model that answers, as the endpoint calls it."),
+    Var("AI_TIMEOUT_SECONDS", positive, "20", "Longest time an answer may take in all."),
+    Var("AI_TOOLS", yes_no, "yes", "The endpoint understands tools."),
+    Var("AI_STREAM_USAGE", yes_no, "yes", "The endpoint reports usage at the end of a stream."),
+    Var("MESSAGE_MAX_CHARS", positive, "100000", "Longest message staff may write."),
+    Var("VISITOR_MESSAGE_MAX_CHARS", positive, "5000", "Longest message a visitor may write."),
+    Var("VISITOR_MESSAGES_PER_MINUTE", positive, "20", "Messages one visitor may send."),
+    Var("ADDRESS_MESSAGES_PER_MINUTE", positive, "300", "Messages one network address may send."),
+    Var("ADDRESS_SESSIONS_PER_MINUTE", positive, "30", "Visitors one network address may begin."),
+    Var("LOGIN_TRIES_PER_MINUTE", positive, "10", "Logins tried from one address, or for one."),
+    Var("VISITOR_SESSION_DAYS", positive, "180", "How long a visitor is remembered."),
+    Var("TRUSTED_PROXIES", whole, "0", "Proxies in front of us that set X-Forwarded-For."),
+    Var("FETCH_EVERY_SECONDS", positive, "30", "How often a mailbox is asked for new mail."),
+    Var("SWEEP_EVERY_SECONDS", positive, "10", "How often forgotten work is looked for."),
+)
+
+
+def read_env(environ: Mapping[str, str], table: tuple[Var, ...] = VARS) -> SimpleNamespace:
+    """Return one attribute per row of `table`.
+
+    Raises ImproperlyConfigured naming every wrong variable at once, so that an operator
+    repairs a deployment in one go.
+    """
+    values: dict[str, Any] = {}
+    wrong: list[str] = []
+    for var in table:
+        text = environ.get(var.name, var.default)
+        try:
+            if var.secret and (path := environ.get(f"{var.name}_FILE")):
+                text = Path(path).read_text(encoding="utf-8").strip()
+            if text is None or (text == "" and var.default is None):
+                wrong.append(f"{var.name} is not set: {var.meaning}")
+                continue
+            values[var.name] = var.parse(text)
+        except OSError as error:
+            wrong.append(f"{var.name}_FILE cannot be read: {error}")
+        except ValueError as error:
+            shown = "the value given" if var.secret else repr(text)
+            wrong.append(f"{var.name}: {shown} does not do; {error}. {var.meaning}")
+    if wrong:
+        raise ImproperlyConfigured("Wrong settings:\n  " + "\n  ".join(wrong))
+    return SimpleNamespace(**values)
+
+
+def example(table: tuple[Var, ...] = VARS) -> str:
+    """The text of `.env.example`."""
+    lines = ["# Written by `python -m helpdesk.env > .env.example`. Do not edit."]
+    for var in table:
+        note = f" A secret: {var.name}_FILE may name a file instead." if var.secret else ""
+        value = "change-me" if var.default is None else var.default
+        lines += ["", f"# {var.meaning}{note}", f"{var.name}={value}"]
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    print(example(), end="")  # noqa: T201 - printing is what this command is for

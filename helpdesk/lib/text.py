@@ -1,0 +1,31 @@
+"""Small things done to people's words."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+PREVIEW_CHARS = 160
+
+_SPACE = re.compile(r"\s+")
+# Control characters that no one types on purpose; PostgreSQL refuses NUL in text outright.
+_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+
+
+def clean(text: str) -> str:
+    """The text as we store it: NFC, newlines as \\n, no control or lone surrogate characters."""
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    text = _CONTROL.sub("", text).encode("utf-8", "replace").decode("utf-8")
+    return unicodedata.normalize("NFC", text)
+
+
+def fold(text: str) -> str:
+    """The text as search compares it: no marks, no case ("Übung" and "ubung" are one word)."""
+    decomposed = unicodedata.normalize("NFKD", text)
+    return "".join(c for c in decomposed if not unicodedata.combining(c)).casefold()
+
+
+def preview(text: str) -> str:
+    """The first PREVIEW_CHARS characters on one line."""
+    line = _SPACE.sub(" ", text[: PREVIEW_CHARS * 4]).strip()
+    return line if len(line) <= PREVIEW_CHARS else line[: PREVIEW_CHARS - 1].rstrip() + "…"

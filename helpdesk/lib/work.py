@@ -1,0 +1,244 @@
+"""Work that must happen after a commit: a row is the promise, Celery is the hands.
+
+A row is written in the transaction that makes the work necessary. A task claims it by
+compare-and-set, performs it outside any transaction, and closes it only while its lease is
+still its own. A sweep rings again for rows that are due or whose worker died, so Redis may
+lose everything at any moment: that costs seconds, never a piece of work.
+
+    queued ──claim──> running ──close──> done
+      ^                  │
+      └── retry later ───┴── attempts used up, or GiveUp ──> failed ── retry() ──> queued
+"""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any, ClassVar, TypeVar
+
+from celery import current_app
+from django.apps import apps
+from django.db import models, transaction
+from django.db.models import F, Q, QuerySet
+from django.utils.timezone import now
+from django.utils.translation import gettext_lazy as _
+
+from helpdesk.lib.errors import GiveUp
+
+log = logging.getLogger(__name__)
+
+ERROR_MAX_CHARS = 2_000
+SWEEP_BATCH_ROWS = 200
+# A row that was rung less than this long ago is on its way to a worker; the sweep leaves it.
+RING_GRACE_SECONDS = 5
+
+
+class LeaseLost(Exception):
+    """Another worker took the row over. Everything in the closing transaction rolls back."""
+
+
+class Work(models.Model):
+    """A piece of work that survives any process. Subclasses are the concrete queues."""
+
+    class State(models.TextChoices):
+        QUEUED = "queued", _("Queued")
+        RUNNING = "running", _("Running")
+        DONE = "done", _("Done")
+        FAILED = "failed", _("Failed")
+
+    TASK: ClassVar[str]  # name of the Celery task that performs one row
+    LEASE_SECONDS: ClassVar[int] = 60
+    RETRY_SECONDS: ClassVar[tuple[int, ...]] = (5, 30, 120, 600)
+    # Repeating work is queued again when it is done, and never ends as failed.
+    REPEATS: ClassVar[bool] = False
+
+    state = models.CharField(_("state"), max_length=8, choices=State, default=State.QUEUED)
+    attempts = models.PositiveSmallIntegerField(_("attempts"), default=0)
+    due_at = models.DateTimeField(_("due at"), default=now)
+    leased_until = models.DateTimeField(_("leased until"), null=True, blank=True, editable=False)
+    lease = models.UUIDField(null=True, blank=True, editable=False)
+    error = models.TextField(_("error"), blank=True)
+    finished_at = models.DateTimeField(_("finished at"), null=True, blank=True)
+
+    class Meta:
+        abstract = True
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(state="running", lease__isnull=False, leased_until__isnull=False)
+                | (~Q(state="running") & Q(lease__isnull=True, leased_until__isnull=True)),
+                name="%(app_label)s_%(class)s_running_has_lease",
+            ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["due_at"],
+                condition=Q(state="queued"),
+                name="%(app_label)s_%(class)s_due",
+            ),
+            models.Index(
+                fields=["leased_until"],
+                condition=Q(state="running"),
+                name="%(app_label)s_%(class)s_leased",
+            ),
+            models.Index(
+                fields=["id"],
+                condition=Q(state="failed"),
+                name="%(app_label)s_%(class)s_failed",
+            ),
+        ]
+
+    def next_due_at(self) -> datetime:
+        """When repeating work is to run again. Only asked where REPEATS is true."""
+        raise NotImplementedError
+
+
+Row = TypeVar("Row", bound=Work)
+
+
+def claimable(model: type[Row]) -> QuerySet[Row]:
+    """Rows that a worker may start now: due, or left by a worker that died."""
+    moment = now()
+    return model._default_manager.filter(
+        Q(state=Work.State.QUEUED, due_at__lte=moment)
+        | Q(state=Work.State.RUNNING, leased_until__lt=moment)
+    )
+
+
+def claim(model: type[Row], pk: int) -> Row | None:
+    """Take one row for this worker, or None if it is not to be had. One UPDATE decides."""
+    lease = uuid.uuid4()
+    won = (
+        claimable(model)
+        .filter(pk=pk)
+        .update(
+            state=Work.State.RUNNING,
+            lease=lease,
+            leased_until=now() + timedelta(seconds=model.LEASE_SECONDS),
+            attempts=F("attempts") + 1,
+        )
+    )
+    return model._default_manager.get(pk=pk) if won else None
+
+
+def perform(model: type[Row], pk: int, action: Callable[[Row], None]) -> None:
+    """Claim a row, run `action(row)` outside any transaction, and close the row.
+
+    A second call while the row is running, done or not yet due does nothing. If `action`
+    raises, the row is queued again after RETRY_SECONDS, or fails when its attempts are used
+    up or the error is GiveUp; the error is kept on the row and in the log, never raised.
+    """
+    row = claim(model, pk)
+    if row is None:
+        return
+    try:
+        if row.attempts > len(model.RETRY_SECONDS) + 1 and not model.REPEATS:
+            raise GiveUp(row.error or "The worker died each time this was tried.")
+        action(row)
+        if row.state == Work.State.RUNNING:
+            with closing(row):
+                pass  # the action left nothing to close with
+    except LeaseLost:
+        log.warning("%s %s: taken over by another worker", model.__name__, pk)
+    except Exception as error:
+        log.warning("%s %s: attempt %s failed", model.__name__, pk, row.attempts, exc_info=True)
+        _put_off(row, error)
+
+
+@contextmanager
+def closing(row: Work) -> Iterator[dict[str, Any]]:
+    """One transaction that closes the row as done together with the effects inside it.
+
+    The effects therefore happen exactly once. Yields a dict: what is put there is written to
+    the row in the same UPDATE. Raises LeaseLost, and rolls everything back, if another
+    worker has taken the row over meanwhile.
+    """
+    fields: dict[str, Any] = {"finished_at": now(), "error": ""}
+    state = Work.State.QUEUED if row.REPEATS else Work.State.DONE
+    with transaction.atomic():
+        yield fields
+        if row.REPEATS:
+            fields |= {"attempts": 0, "due_at": row.next_due_at()}
+        _close(row, state, **fields)
+    row.state = state
+
+
+def extend(row: Work) -> None:
+    """Hold a row for another LEASE_SECONDS. Raises LeaseLost if it is no longer ours."""
+    until = now() + timedelta(seconds=row.LEASE_SECONDS)
+    if not _mine(row).update(leased_until=until):
+        raise LeaseLost
+
+
+def retry(rows: QuerySet[Row]) -> int:
+    """Queue failed rows again from their first attempt. Returns how many there were."""
+    pks = list(rows.filter(state=Work.State.FAILED).values_list("pk", flat=True))
+    model = rows.model
+    count = model._default_manager.filter(pk__in=pks, state=Work.State.FAILED).update(
+        state=Work.State.QUEUED, attempts=0, due_at=now(), finished_at=None
+    )
+    for pk in pks:
+        ring(model, pk)
+    return count
+
+
+def ring(model: type[Work], pk: int) -> None:
+    """Tell a worker that a row is due. A dead broker is no matter: the sweep rings again."""
+    try:
+        current_app.send_task(model.TASK, [pk], retry=False, ignore_result=True)
+    except Exception as error:  # noqa: BLE001 - kombu wraps each transport's errors differently
+        log.warning("%s %s: not rung, %s", model.__name__, pk, error)
+
+
+def ring_on_commit(row: Work) -> None:
+    """Ring for a row once the transaction that wrote it has committed."""
+    transaction.on_commit(partial(ring, type(row), row.pk), robust=True)
+
+
+def sweep() -> int:
+    """Ring for every row that waits longer than its bell should take. Returns how many."""
+    rung = 0
+    for model in work_models():
+        for pk in overdue(model):
+            ring(model, pk)
+            rung += 1
+    return rung
+
+
+def overdue(model: type[Work]) -> Iterable[int]:
+    """The rows a sweep rings for, longest waiting first."""
+    late = now() - timedelta(seconds=RING_GRACE_SECONDS)
+    rows = claimable(model).filter(Q(state=Work.State.RUNNING) | Q(due_at__lte=late))
+    return list(rows.order_by("due_at").values_list("pk", flat=True)[:SWEEP_BATCH_ROWS])
+
+
+def work_models() -> list[type[Work]]:
+    """Every concrete queue of the installed apps."""
+    return [model for model in apps.get_models() if issubclass(model, Work)]
+
+
+def _mine(row: Work) -> QuerySet[Work]:
+    return type(row)._default_manager.filter(pk=row.pk, lease=row.lease)
+
+
+def _close(row: Work, state: Work.State, **fields: Any) -> None:
+    if not _mine(row).update(state=state, lease=None, leased_until=None, **fields):
+        raise LeaseLost
+
+
+def _put_off(row: Work, error: Exception) -> None:
+    message = (str(error) or type(error).__name__)[:ERROR_MAX_CHARS]
+    waits = row.RETRY_SECONDS
+    last = isinstance(error, GiveUp) or row.attempts > len(waits)
+    try:
+        if last and not row.REPEATS:
+            _close(row, Work.State.FAILED, error=message, finished_at=now())
+            return
+        wait = waits[min(row.attempts, len(waits)) - 1]
+        due_at = now() + timedelta(seconds=wait)
+        _close(row, Work.State.QUEUED, error=message, due_at=due_at)
+    except LeaseLost:
+        log.warning("%s %s: taken over by another worker", type(row).__name__, row.pk)

@@ -1,0 +1,90 @@
+"""Errors become pages, statuses and headers here, once each."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from django.db import InterfaceError, OperationalError
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.shortcuts import render
+from psycopg_pool import PoolTimeout
+from rest_framework.response import Response
+from rest_framework.views import exception_handler
+
+from helpdesk.lib.errors import NotFound, Refused, SlowDown
+
+log = logging.getLogger(__name__)
+
+STORAGE_RETRY_SECONDS = 5
+AWAY = (OperationalError, InterfaceError, PoolTimeout)
+
+GetResponse = Callable[[HttpRequest], HttpResponseBase]
+
+
+class plain_errors:
+    """Turn our own exceptions into pages with the right status."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        return self.get_response(request)
+
+    def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
+        match error:
+            case NotFound():
+                return render(request, "404.html", status=404)
+            case Refused():
+                return render(request, "refused.html", {"sentence": str(error)}, status=422)
+            case SlowDown():
+                response = render(request, "refused.html", {"sentence": str(error)}, status=429)
+                response["Retry-After"] = str(error.retry_after_seconds)
+                return response
+            case _ if isinstance(error, AWAY):
+                return _away(request, error)
+        return None
+
+
+def storage_away(get_response: GetResponse) -> GetResponse:
+    """Say so when the database is away, wherever in the chain of middleware that shows."""
+
+    def middleware(request: HttpRequest) -> HttpResponseBase:
+        try:
+            return get_response(request)
+        except AWAY as error:
+            return _away(request, error)
+
+    return middleware
+
+
+def _away(request: HttpRequest, error: Exception) -> HttpResponse:
+    log.error("database away at %s: %s", request.path, error)
+    response = render(request, "503.html", status=503)
+    response["Retry-After"] = str(STORAGE_RETRY_SECONDS)
+    return response
+
+
+def api_errors(error: Exception, context: dict[str, Any]) -> Response | None:
+    """Errors of the HTTP API: {"code", "sentence"} with the right status."""
+    match error:
+        case NotFound():
+            return _problem(404, "not_found", "There is no such thing.")
+        case Refused():
+            return _problem(422, "refused", str(error))
+        case SlowDown():
+            response = _problem(429, "slow_down", str(error))
+            response["Retry-After"] = str(error.retry_after_seconds)
+            return response
+        case _ if isinstance(error, AWAY):
+            log.error("database away: %s", error)
+            response = _problem(503, "away", "We cannot store messages just now. Try again soon.")
+            response["Retry-After"] = str(STORAGE_RETRY_SECONDS)
+            return response
+    return exception_handler(error, context)
+
+
+def _problem(status: int, code: str, sentence: str) -> Response:
+    return Response({"code": code, "sentence": sentence}, status=status)

@@ -1,0 +1,66 @@
+"""The cast. Alice owns the ticket, Bob is in her team, Carol is the customer, Mallory must
+see nothing: she works here too, in a team of her own."""
+
+from __future__ import annotations
+
+import pytest
+from django.core.cache import cache
+
+from tests import make
+from tickets.access import Viewer
+from tickets.models import Inbox, Team, Ticket
+
+
+@pytest.fixture(autouse=True)
+def _fresh_limits(request: pytest.FixtureRequest) -> None:
+    """Rate limits count per test."""
+    if request.node.get_closest_marker("django_db"):
+        cache.clear()
+
+
+@pytest.fixture
+def team(db: None) -> Team:
+    return Team.objects.create(name="Orders")
+
+
+@pytest.fixture
+def inbox(team: Team) -> Inbox:
+    """Alice's and Bob's door: mail to hello@shop.example, and a widget."""
+    return make.inbox("Hello", team, address="hello@shop.example", from_name="The Shop")
+
+
+@pytest.fixture
+def alice(team: Team) -> Viewer:
+    return make.staff("Alice", team)
+
+
+@pytest.fixture
+def bob(team: Team) -> Viewer:
+    return make.staff("Bob", team)
+
+
+@pytest.fixture
+def carol(db: None) -> Viewer:
+    return make.customer("Carol", "carol@mail.example")
+
+
+@pytest.fixture
+def mallory(db: None) -> Viewer:
+    elsewhere = Team.objects.create(name="Elsewhere")
+    make.inbox("Elsewhere", elsewhere)
+    return make.staff("Mallory", elsewhere)
+
+
+@pytest.fixture
+def ticket(alice: Viewer, carol: Viewer, inbox: Inbox) -> Ticket:
+    """Carol's mail, owned by Alice."""
+    made = make.ticket(carol, inbox, "My grinder arrived broken.")
+    made.assignee = alice.user
+    made.save()
+    return made
+
+
+@pytest.fixture
+def chat(carol: Viewer, inbox: Inbox) -> Ticket:
+    """A chat of Carol's in the same inbox, nobody's yet."""
+    return make.ticket(carol, inbox, "Which filter fits?", channel="chat")

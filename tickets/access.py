@@ -1,0 +1,146 @@
+"""The one door: who may see and do what.
+
+Every rule is written once, as a queryset for many rows; the functions for one row are built
+on it, so that the two cannot disagree. What is missing and what is forbidden look alike.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.contrib.auth.models import AnonymousUser
+from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
+
+from helpdesk.lib.errors import NotFound
+from tickets.models import (
+    Conversation,
+    InboundEmail,
+    Inbox,
+    Message,
+    Participant,
+    Person,
+    Ticket,
+    User,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Viewer:
+    """Who looks and acts. `user` is None for everyone who is not staff."""
+
+    person: Person
+    user: User | None = None
+
+    @property
+    def is_staff(self) -> bool:
+        return self.user is not None
+
+
+def viewer_for(user: AbstractBaseUser | AnonymousUser | None) -> Viewer:
+    """The person behind a login. Raises NotFound for anyone without an active one."""
+    if not isinstance(user, User) or not user.is_active:
+        raise NotFound
+    person = Person.objects.filter(user=user).first()
+    if person is None:
+        raise NotFound
+    return Viewer(person, user)
+
+
+def visitor(person: Person) -> Viewer:
+    """A customer or visitor, who sees only what their seats show."""
+    return Viewer(person)
+
+
+def visible_inboxes(viewer: Viewer) -> QuerySet[Inbox]:
+    """Inboxes without a team are everyone's on staff; the others belong to their teams."""
+    if viewer.user is None:
+        return Inbox.objects.none()
+    if viewer.user.is_superuser:
+        return Inbox.objects.all()
+    team = Inbox.teams.through.objects.filter(inbox=OuterRef("pk"))
+    mine = team.filter(team__members=viewer.user)
+    return Inbox.objects.filter(~Exists(team) | Exists(mine))
+
+
+def visible_conversations(viewer: Viewer) -> QuerySet[Conversation]:
+    seats = Participant.objects.filter(person=viewer.person, left_at=None)
+    seat = Exists(seats.filter(conversation=OuterRef("pk")))
+    if not viewer.is_staff:
+        return Conversation.objects.filter(seat)
+    inboxes = visible_inboxes(viewer).values("pk")
+    return Conversation.objects.filter(seat | Q(ticket__inbox__in=inboxes))
+
+
+def visible_tickets(viewer: Viewer) -> QuerySet[Ticket]:
+    if viewer.user is None:
+        return Ticket.objects.none()
+    if viewer.user.is_superuser:
+        return Ticket.objects.all()
+    seats = Participant.objects.filter(person=viewer.person, left_at=None)
+    inboxes = visible_inboxes(viewer).values("pk")
+    return Ticket.objects.filter(
+        Q(inbox__in=inboxes) | Q(conversation__in=seats.values("conversation"))
+    )
+
+
+def visible_messages(viewer: Viewer, conversation: Conversation) -> QuerySet[Message]:
+    """The timeline as this viewer may read it, first entry first."""
+    messages = conversation.messages.select_related("author").order_by("seq")
+    if viewer.is_staff:
+        return messages
+    seat = Participant.objects.filter(conversation=conversation, person=viewer.person, left_at=None)
+    start = Subquery(seat.values("sees_after_seq")[:1])
+    return messages.filter(seq__gt=start, audience=Message.Audience.EVERYONE)
+
+
+def visible_emails(viewer: Viewer) -> QuerySet[InboundEmail]:
+    """Original mails: staff only, with the conversation they were filed in."""
+    if not viewer.is_staff:
+        return InboundEmail.objects.none()
+    return InboundEmail.objects.filter(conversation__in=visible_conversations(viewer))
+
+
+def assignable_users(inbox: Inbox) -> QuerySet[User]:
+    """Who may be given tickets of an inbox: those who can see it."""
+    team = Inbox.teams.through.objects.filter(inbox=inbox)
+    members = User.objects.filter(teams__in=team.values("team"))
+    users = User.objects.filter(is_active=True).select_related("person").order_by("person__name")
+    return users.filter(~Exists(team) | Q(pk__in=members.values("pk")) | Q(is_superuser=True))
+
+
+def access_conversation(viewer: Viewer, pk: int, *, lock: bool = False) -> Conversation:
+    """Return one conversation the viewer may read and write in, with its ticket if it has one.
+
+    `lock` holds the row until the transaction ends. It is the only row any operation locks:
+    it guards the conversation, its timeline and its ticket together. Raises NotFound for a
+    missing conversation and for a forbidden one alike.
+    """
+    # An outer join cannot be locked, hence `of`; what the lock waited for is read again by
+    # PostgreSQL for the locked row only, so the ticket is read after the lock is ours.
+    conversations = visible_conversations(viewer)
+    if lock:
+        conversations = conversations.select_for_update(of=("self",), no_key=True)
+    conversation = conversations.filter(pk=pk).first()
+    if conversation is None:
+        raise NotFound
+    return conversation
+
+
+def access_ticket(viewer: Viewer, number: int, *, lock: bool = False) -> Ticket:
+    """As `access_conversation`, by ticket number. The ticket is read after the lock."""
+    tickets = visible_tickets(viewer).filter(number=number)
+    if lock:
+        pk = tickets.values_list("conversation_id", flat=True).first()
+        if pk is None:
+            raise NotFound
+        conversation = access_conversation(viewer, pk, lock=True)
+        ticket = conversation.ticket
+        ticket.conversation = conversation
+        return ticket
+    found = tickets.select_related(
+        "conversation", "requester", "inbox", "assignee__person", "team"
+    ).first()
+    if found is None:
+        raise NotFound
+    return found

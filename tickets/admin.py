@@ -1,0 +1,284 @@
+"""The admin: everything can be looked at here, and failed work can be tried again.
+
+What the timeline holds is written by operations only, so messages, mails and counters are
+read here and never edited.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.conf import settings
+from django.contrib import admin, messages
+from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
+from django.contrib.auth.forms import AdminUserCreationForm, UserChangeForm
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest
+from django.utils.html import format_html
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
+
+from helpdesk.lib import work
+from tickets.models import (
+    Conversation,
+    Desk,
+    EmailAddress,
+    InboundEmail,
+    Inbox,
+    Mailbox,
+    Message,
+    OutgoingEmail,
+    Participant,
+    Person,
+    Team,
+    Ticket,
+    User,
+)
+
+admin.site.site_title = admin.site.site_header = _("Helpdesk administration")
+admin.site.index_title = _("Everything in the database")
+
+
+class ReadOnly:
+    """Rows that operations write: to be looked at."""
+
+    def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+
+class WorkAdmin(admin.ModelAdmin[Any]):
+    """Shared by every queue: its state, and one click to try again what failed."""
+
+    actions = ["try_again"]
+
+    @admin.action(description=_("Try again what failed"), permissions=["view"])
+    def try_again(self, request: HttpRequest, rows: QuerySet[Any]) -> None:
+        count = work.retry(rows)
+        text = ngettext("%d is tried again.", "%d are tried again.", count) % count
+        level = messages.SUCCESS if count else messages.WARNING
+        self.message_user(request, text if count else _("None of these had failed."), level)
+
+
+class UserCreation(AdminUserCreationForm[User]):
+    class Meta:
+        model = User
+        fields = ("email",)
+
+
+class UserChange(UserChangeForm[User]):
+    class Meta:
+        model = User
+        fields = "__all__"
+
+
+class PersonInline(admin.StackedInline[Person, User]):
+    model = Person
+    fields = ("name",)
+    can_delete = False
+    min_num = max_num = 1
+
+
+@admin.register(User)
+class UserAdmin(DjangoUserAdmin[User]):
+    form = UserChange
+    add_form = UserCreation
+    inlines = [PersonInline]
+    list_display = ("email", "person", "is_active", "is_superuser", "last_login")
+    list_filter = ("is_active", "is_superuser", "teams")
+    list_select_related = ("person",)
+    search_fields = ("email", "person__name")
+    ordering = ("email",)
+    readonly_fields = ("last_login", "joined_at")
+    filter_horizontal = ("groups", "user_permissions")
+    fieldsets = (
+        (None, {"fields": ("email", "password")}),
+        (_("Permissions"), {"fields": ("is_active", "is_superuser", "groups", "user_permissions")}),
+        (_("Dates"), {"fields": ("last_login", "joined_at")}),
+    )
+    add_fieldsets = ((None, {"fields": ("email", "usable_password", "password1", "password2")}),)
+
+
+class AddressInline(admin.TabularInline[EmailAddress, Person]):
+    model = EmailAddress
+    extra = 0
+
+
+@admin.register(Person)
+class PersonAdmin(admin.ModelAdmin[Person]):
+    list_display = ("__str__", "primary_address", "user", "is_assistant", "created_at")
+    list_filter = ("is_assistant", ("user", admin.EmptyFieldListFilter))
+    search_fields = ("name", "addresses__address", "user__email")
+    list_select_related = ("user",)
+    autocomplete_fields = ("user",)
+    date_hierarchy = "created_at"
+    inlines = [AddressInline]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Person]:
+        return super().get_queryset(request).prefetch_related("addresses")
+
+    @admin.display(description=_("address"))
+    def primary_address(self, person: Person) -> str:
+        return next((a.address for a in person.addresses.all() if a.is_primary), "")
+
+
+@admin.register(Team)
+class TeamAdmin(admin.ModelAdmin[Team]):
+    list_display = ("name", "member_names")
+    search_fields = ("name",)
+    filter_horizontal = ("members",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Team]:
+        return super().get_queryset(request).prefetch_related("members")
+
+    @admin.display(description=_("members"))
+    def member_names(self, team: Team) -> str:
+        return ", ".join(user.email for user in team.members.all())
+
+
+@admin.register(Desk)
+class DeskAdmin(admin.ModelAdmin[Desk]):
+    list_display = ("name", "assistant_on")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return not Desk.objects.exists()
+
+    def has_delete_permission(self, request: HttpRequest, obj: Desk | None = None) -> bool:
+        return False
+
+
+@admin.register(Inbox)
+class InboxAdmin(admin.ModelAdmin[Inbox]):
+    list_display = ("name", "address", "widget_key", "assistant_on")
+    list_filter = ("assistant_on", "teams")
+    search_fields = ("name", "address", "widget_key")
+    filter_horizontal = ("teams",)
+    readonly_fields = ("snippet",)
+
+    @admin.display(description=_("widget for your pages"))
+    def snippet(self, inbox: Inbox) -> str:
+        if not inbox.widget_key:
+            return ""
+        line = '<script src="{}/widget.js" data-inbox="{}" async></script>'
+        return format_html("<code>{}</code>", line.format(settings.SITE_URL, inbox.widget_key))
+
+
+@admin.register(Mailbox)
+class MailboxAdmin(WorkAdmin):
+    list_display = ("name", "kind", "inbox", "state", "last_ok_at", "error")
+    list_filter = ("kind", "state", "inbox")
+    search_fields = ("name", "host", "username", "folder")
+    readonly_fields = ("state", "attempts", "error", "finished_at", "last_ok_at", "uidvalidity")
+    fieldsets = (
+        (None, {"fields": ("name", "inbox", "kind", "folder", "fetch_every_seconds")}),
+        ("IMAP", {"fields": ("host", "port", "tls", "username", "password", "mark_seen")}),
+        (_("State"), {"fields": ("state", "attempts", "error", "last_ok_at", "uidvalidity")}),
+    )
+
+    def formfield_for_dbfield(self, db_field: Any, request: Any, **kwargs: Any) -> Any:
+        if db_field.name == "password":
+            # Kept when left empty: a stored password is never sent back to a browser.
+            kwargs["widget"] = forms.PasswordInput
+        return super().formfield_for_dbfield(db_field, request, **kwargs)
+
+    def save_model(self, request: HttpRequest, obj: Mailbox, form: Any, change: bool) -> None:
+        if change and not obj.password:
+            obj.password = Mailbox.objects.values_list("password", flat=True).get(pk=obj.pk)
+        super().save_model(request, obj, form, change)
+
+
+@admin.register(InboundEmail)
+class InboundEmailAdmin(ReadOnly, WorkAdmin):
+    list_display = (
+        "__str__",
+        "from_address",
+        "received_at",
+        "state",
+        "decision",
+        "reason",
+        "error",
+    )
+    list_filter = ("state", "decision", "mailbox", "received_at")
+    search_fields = ("subject", "from_address", "rfc_message_id", "sha256")
+    date_hierarchy = "received_at"
+    exclude = ("raw",)
+    show_full_result_count = False
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[InboundEmail]:
+        return super().get_queryset(request).defer("raw")
+
+
+@admin.register(OutgoingEmail)
+class OutgoingEmailAdmin(ReadOnly, WorkAdmin):
+    list_display = ("address", "message", "state", "attempts", "due_at", "accepted_at", "error")
+    list_filter = ("state", "created_at")
+    search_fields = ("address", "rfc_message_id")
+    list_select_related = ("message",)
+    date_hierarchy = "created_at"
+    show_full_result_count = False
+
+
+class ParticipantInline(ReadOnly, admin.TabularInline[Participant, Conversation]):
+    model = Participant
+    extra = 0
+
+
+class MessageInline(ReadOnly, admin.TabularInline[Message, Conversation]):
+    model = Message
+    fields = ("seq", "kind", "audience", "via", "author", "body", "change", "created_at")
+    extra = 0
+    ordering = ("seq",)
+
+
+@admin.register(Conversation)
+class ConversationAdmin(ReadOnly, admin.ModelAdmin[Conversation]):
+    list_display = ("__str__", "channel", "ticket", "last_seq", "created_at")
+    list_filter = ("channel", "created_at")
+    search_fields = ("ticket__subject", "participants__person__name")
+    list_select_related = ("ticket",)
+    date_hierarchy = "created_at"
+    inlines = [ParticipantInline, MessageInline]
+    show_full_result_count = False
+
+
+@admin.register(Message)
+class MessageAdmin(ReadOnly, admin.ModelAdmin[Message]):
+    list_display = ("conversation", "seq", "kind", "via", "author", "start", "created_at")
+    list_filter = ("kind", "via", "audience", "created_at")
+    search_fields = ("body", "author__name")
+    list_select_related = ("conversation", "author")
+    date_hierarchy = "created_at"
+    exclude = ("search",)
+    show_full_result_count = False
+
+    @admin.display(description=_("body"))
+    def start(self, message: Message) -> str:
+        return message.body[:80]
+
+
+@admin.register(Ticket)
+class TicketAdmin(ReadOnly, admin.ModelAdmin[Ticket]):
+    """To look at. Work is done at the desk, where every change leaves its line."""
+
+    list_display = (
+        "number",
+        "subject",
+        "requester",
+        "inbox",
+        "status",
+        "handler",
+        "assignee",
+        "waiting_since",
+        "last_message_at",
+    )
+    list_filter = ("status", "handler", "inbox", "assignee", "team", "opened_at")
+    search_fields = ("=number", "subject", "requester__name", "requester__addresses__address")
+    list_select_related = ("requester", "inbox", "assignee")
+    date_hierarchy = "opened_at"
+    show_full_result_count = False

@@ -1,0 +1,83 @@
+"""What open browsers learn when a conversation changes.
+
+Events for everyone carry the message itself with `after`, the entry before it that customers
+can see: a browser whose cursor is at `after` appends, any other asks. Events for staff carry
+numbers only; their pages fetch what they show.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from helpdesk.lib.live import ring_on_commit
+from tickets.models import Conversation, Message, Person, Ticket
+
+
+def everyone(conversation_id: int) -> str:
+    """The group of all browsers that show a conversation."""
+    return f"conversation.{conversation_id}.everyone"
+
+
+def staff(conversation_id: int) -> str:
+    """The group of staff's browsers that show a conversation."""
+    return f"conversation.{conversation_id}.staff"
+
+
+def desk(inbox_id: int) -> str:
+    """The group of staff's browsers that list an inbox."""
+    return f"desk.{inbox_id}"
+
+
+def role_of(person: Person) -> str:
+    """How a person is shown to others: customer, staff or assistant."""
+    if person.is_assistant:
+        return "assistant"
+    return "customer" if person.user_id is None else "staff"
+
+
+def as_json(message: Message) -> dict[str, Any]:
+    """A message as every browser gets it. Only for entries whose audience is everyone."""
+    author = message.author
+    return {
+        "seq": message.seq,
+        "kind": message.kind,
+        "author": author and {"id": author.pk, "name": author.name, "role": role_of(author)},
+        "body": message.body,
+        "change": message.change,
+        "sources": message.sources,
+        "created_at": message.created_at.isoformat(),
+        "client_token": message.client_token and str(message.client_token),
+    }
+
+
+def message_posted(conversation: Conversation, message: Message, *, after: int) -> None:
+    """Tell whoever may see it that the timeline grew, once the transaction commits."""
+    if message.is_public:
+        event = {
+            "type": "message.posted",
+            "conversation": conversation.pk,
+            "seq": message.seq,
+            "after": after,
+            "message": as_json(message),
+        }
+        ring_on_commit(everyone(conversation.pk), event)
+    else:
+        event = {"type": "timeline.grew", "conversation": conversation.pk, "seq": message.seq}
+        ring_on_commit(staff(conversation.pk), event)
+
+
+def delivery_changed(message: Message) -> None:
+    """A mail that carries this message moved on."""
+    event = {
+        "type": "delivery.changed",
+        "conversation": message.conversation_id,
+        "seq": message.seq,
+    }
+    ring_on_commit(staff(message.conversation_id), event)
+
+
+def ticket_changed(ticket: Ticket, *, also_inbox_id: int | None = None) -> None:
+    """Lists that may show this ticket are out of date."""
+    event = {"type": "ticket.changed", "number": ticket.number}
+    for inbox_id in {ticket.inbox_id, also_inbox_id or ticket.inbox_id}:
+        ring_on_commit(desk(inbox_id), event)

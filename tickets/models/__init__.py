@@ -1,0 +1,24 @@
+"""The model: one conversation, and a case file on it."""
+
+from tickets.models.conversations import Conversation, Message, Participant
+from tickets.models.inboxes import Desk, Inbox
+from tickets.models.mail import InboundEmail, Mailbox, OutgoingEmail
+from tickets.models.people import EmailAddress, Person, Team, User
+from tickets.models.tickets import Ticket, TicketCount
+
+__all__ = [
+    "Conversation",
+    "Desk",
+    "EmailAddress",
+    "InboundEmail",
+    "Inbox",
+    "Mailbox",
+    "Message",
+    "OutgoingEmail",
+    "Participant",
+    "Person",
+    "Team",
+    "Ticket",
+    "TicketCount",
+    "User",
+]

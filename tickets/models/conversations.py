@@ -1,0 +1,144 @@
+"""People exchanging messages in one order."""
+
+from __future__ import annotations
+
+from django.contrib.postgres.indexes import GinIndex
+from django.contrib.postgres.search import SearchVectorField
+from django.db import models
+from django.db.models import F, Q
+from django.utils.timezone import now
+from django.utils.translation import gettext_lazy as _
+
+from tickets.models.people import Person
+
+
+class Conversation(models.Model):
+    """People exchanging messages in one order. Its row is the one lock of every operation."""
+
+    class Channel(models.TextChoices):
+        EMAIL = "email", _("Email")
+        CHAT = "chat", _("Chat")
+        INTERNAL = "internal", _("Internal")
+
+    channel = models.CharField(_("channel"), max_length=8, choices=Channel)
+    last_seq = models.PositiveIntegerField(_("last entry"), default=0)
+    # The last entry that customers can see: what the next one says it comes after.
+    last_public_seq = models.PositiveIntegerField(_("last public entry"), default=0)
+    created_at = models.DateTimeField(_("created at"), default=now)
+
+    class Meta:
+        verbose_name = _("conversation")
+        verbose_name_plural = _("conversations")
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(last_public_seq__lte=F("last_seq")),
+                name="conversation_public_within_all",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_channel_display()} {self.pk}"
+
+
+class Participant(models.Model):
+    """A seat in a conversation: who sits there, how they hear, and from where they may read."""
+
+    class Role(models.TextChoices):
+        CUSTOMER = "customer", _("Customer")
+        STAFF = "staff", _("Staff")
+        ASSISTANT = "assistant", _("Assistant")
+
+    class Reach(models.TextChoices):
+        LIVE = "live", _("Live")  # the widget or the desk, while it is open
+        EMAIL = "email", _("Email")  # one email per reply
+
+    conversation = models.ForeignKey(Conversation, models.CASCADE, related_name="participants")
+    person = models.ForeignKey(Person, models.PROTECT, related_name="seats")
+    role = models.CharField(_("role"), max_length=10, choices=Role)
+    reach = models.CharField(_("reach"), max_length=8, choices=Reach, default=Reach.LIVE)
+    sees_after_seq = models.PositiveIntegerField(_("sees entries after"), default=0)
+    last_read_seq = models.PositiveIntegerField(_("has read up to"), default=0)
+    left_at = models.DateTimeField(_("left at"), null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("participant")
+        verbose_name_plural = _("participants")
+        constraints = [
+            models.UniqueConstraint(fields=["conversation", "person"], name="participant_once"),
+            models.CheckConstraint(
+                condition=Q(last_read_seq=0) | Q(last_read_seq__gt=F("sees_after_seq")),
+                name="participant_read_only_what_is_seen",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.person} · {self.get_role_display()}"
+
+
+class Message(models.Model):
+    """One entry of a timeline. Written once, never edited."""
+
+    class Kind(models.TextChoices):
+        REPLY = "reply", _("Reply")  # everyone in the conversation sees it
+        NOTE = "note", _("Note")  # staff see it; it never leaves the desk
+        CHANGE = "change", _("Change")  # "Alice set the status to solved"
+
+    class Audience(models.TextChoices):
+        EVERYONE = "everyone", _("Everyone")
+        STAFF = "staff", _("Staff")
+
+    class Via(models.TextChoices):
+        EMAIL = "email", _("Email")
+        WEB = "web", _("Desk")
+        WIDGET = "widget", _("Widget")
+        API = "api", _("API")
+        SYSTEM = "system", _("Helpdesk")
+
+    conversation = models.ForeignKey(Conversation, models.CASCADE, related_name="messages")
+    seq = models.PositiveIntegerField(_("place"))
+    kind = models.CharField(_("kind"), max_length=8, choices=Kind)
+    audience = models.CharField(_("audience"), max_length=8, choices=Audience)
+    via = models.CharField(_("via"), max_length=8, choices=Via)
+    # Null: the helpdesk itself.
+    author = models.ForeignKey(
+        Person, models.PROTECT, null=True, blank=True, related_name="messages"
+    )
+    body = models.TextField(_("body"), blank=True)
+    quoted = models.TextField(_("quoted"), blank=True)  # what a mail repeats, folded away
+    change = models.JSONField(_("change"), null=True, blank=True)  # {"field", "old", "new", …}
+    sources = models.JSONField(_("sources"), default=list, blank=True)  # [{"title", "url"}]
+    # Chosen by the sender, so that sending again is harmless.
+    client_token = models.UUIDField(null=True, blank=True, editable=False)
+    created_at = models.DateTimeField(_("created at"), default=now)
+    search = SearchVectorField(null=True, editable=False)
+
+    class Meta:
+        verbose_name = _("message")
+        verbose_name_plural = _("messages")
+        constraints = [
+            models.UniqueConstraint(fields=["conversation", "seq"], name="message_seq_once"),
+            models.UniqueConstraint(
+                fields=["conversation", "author", "client_token"],
+                condition=Q(client_token__isnull=False),
+                name="message_token_once",
+            ),
+            models.CheckConstraint(
+                condition=Q(kind="change", change__isnull=False)
+                | (~Q(kind="change") & Q(change__isnull=True) & ~Q(body="")),
+                name="message_speaks_or_records",
+            ),
+            models.CheckConstraint(
+                condition=Q(kind="reply", audience="everyone")
+                | Q(kind="note", audience="staff")
+                | Q(kind="change"),
+                name="message_notes_are_for_staff",
+            ),
+        ]
+        indexes = [GinIndex(fields=["search"], name="message_search")]
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()} {self.seq}"
+
+    @property
+    def is_public(self) -> bool:
+        return self.audience == self.Audience.EVERYONE

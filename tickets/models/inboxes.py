@@ -1,0 +1,84 @@
+"""The doors that customers come in by."""
+
+from __future__ import annotations
+
+import secrets
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Lower
+from django.utils.translation import gettext_lazy as _
+
+from tickets.models.people import Team
+
+
+def new_widget_key() -> str:
+    """What a shop's page names its inbox by. Public; it opens nothing by itself."""
+    return secrets.token_urlsafe(12)
+
+
+class Desk(models.Model):
+    """The one row of what holds for the whole helpdesk."""
+
+    id = models.PositiveSmallIntegerField(primary_key=True, default=1, editable=False)
+    name = models.CharField(_("name"), max_length=80, default="Helpdesk")
+    assistant_on = models.BooleanField(_("the assistant answers"), default=True)
+
+    class Meta:
+        verbose_name = _("desk")
+        verbose_name_plural = _("desk")
+        constraints = [models.CheckConstraint(condition=Q(id=1), name="desk_only_one")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Inbox(models.Model):
+    """A door: a brand with an address, a widget, or both."""
+
+    name = models.CharField(_("name"), max_length=80, unique=True)
+    from_name = models.CharField(
+        _("sender name"), max_length=80, blank=True, help_text=_("Customers see it on every mail.")
+    )
+    address = models.EmailField(
+        _("address"),
+        null=True,
+        blank=True,
+        help_text=_("Mail to this address opens tickets here, and replies leave from it."),
+    )
+    widget_key = models.CharField(
+        _("widget key"), max_length=40, null=True, blank=True, unique=True, default=new_widget_key
+    )
+    allowed_origins = ArrayField(
+        models.CharField(max_length=200),
+        default=list,
+        blank=True,
+        verbose_name=_("allowed origins"),
+        help_text=_(
+            "Sites that may show the widget, such as https://shop.example, separated by commas. "
+            "Empty: only this helpdesk's own pages."
+        ),
+    )
+    greeting = models.CharField(
+        _("greeting"), max_length=160, blank=True, default="Hello, what can we do for you?"
+    )
+    assistant_on = models.BooleanField(_("the assistant answers"), default=False)
+    teams = models.ManyToManyField(
+        Team,
+        blank=True,
+        related_name="inboxes",
+        verbose_name=_("teams"),
+        help_text=_("Only these teams see the inbox. None: everyone on staff does."),
+    )
+
+    class Meta:
+        verbose_name = _("inbox")
+        verbose_name_plural = _("inboxes")
+        ordering = ["name"]
+        constraints = [
+            models.UniqueConstraint(Lower("address"), name="inbox_address_once"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name

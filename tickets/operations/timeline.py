@@ -1,0 +1,256 @@
+"""What every operation that writes into a timeline is made of.
+
+All of it expects the caller to hold the conversation's lock, inside a transaction.
+"""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.contrib.postgres.search import SearchVector
+from django.db.models import Value
+from django.utils.timezone import now
+
+from helpdesk.lib import news
+from helpdesk.lib.text import fold, preview
+from helpdesk.lib.work import ring_on_commit
+from tickets import events
+from tickets.mail.message_ids import new_message_id
+from tickets.models import (
+    Conversation,
+    Desk,
+    Inbox,
+    Message,
+    OutgoingEmail,
+    Participant,
+    Person,
+    Ticket,
+)
+from tickets.models.tickets import SUBJECT_MAX_CHARS
+
+# Long texts are searched by their beginning: PostgreSQL caps a text vector at 1 MB.
+SEARCHED_CHARS = 50_000
+
+
+@dataclass(frozen=True, slots=True)
+class MessagePosted:
+    """The news "message.posted": a reply entered a timeline that has a ticket."""
+
+    conversation_id: int
+    channel: str
+    seq: int
+    author_role: str  # customer, staff, assistant
+    ticket_number: int
+    inbox_id: int
+    handler: str
+
+
+def append_entry(
+    conversation: Conversation,
+    *,
+    kind: Message.Kind,
+    via: str,
+    author: Person | None,
+    audience: Message.Audience | None = None,
+    body: str = "",
+    quoted: str = "",
+    change: dict[str, Any] | None = None,
+    sources: list[dict[str, str]] | None = None,
+    client_token: uuid.UUID | None = None,
+    created_at: datetime | None = None,
+    searched_too: str = "",
+) -> Message:
+    """Give an entry the next place in line and tell whoever may see it.
+
+    `searched_too` is found by search like the body, such as the subject of a new ticket.
+    """
+    if audience is None:
+        is_reply = kind == Message.Kind.REPLY
+        audience = Message.Audience.EVERYONE if is_reply else Message.Audience.STAFF
+    after = conversation.last_public_seq
+    conversation.last_seq += 1
+    changed = ["last_seq"]
+    if audience == Message.Audience.EVERYONE:
+        conversation.last_public_seq = conversation.last_seq
+        changed.append("last_public_seq")
+    conversation.save(update_fields=changed)
+    message = Message(
+        conversation=conversation,
+        seq=conversation.last_seq,
+        kind=kind,
+        audience=audience,
+        via=via,
+        author=author,
+        body=body,
+        quoted=quoted,
+        change=change,
+        sources=sources or [],
+        client_token=client_token,
+        created_at=created_at or now(),
+    )
+    if body:
+        text = fold(f"{searched_too} {author.name if author else ''} {body}"[:SEARCHED_CHARS])
+        message.search = SearchVector(Value(text), config="simple")
+    message.save(force_insert=True)
+    events.message_posted(conversation, message, after=after)
+    return message
+
+
+def append_change(
+    ticket: Ticket,
+    field: str,
+    old: Any,
+    new: Any,
+    *,
+    author: Person | None,
+    via: str = Message.Via.WEB,
+    public: bool = False,
+    **more: Any,
+) -> Message:
+    """Record "field: old to new". Only public changes are seen by customers."""
+    return append_entry(
+        ticket.conversation,
+        kind=Message.Kind.CHANGE,
+        audience=Message.Audience.EVERYONE if public else Message.Audience.STAFF,
+        via=via,
+        author=author,
+        change={"field": field, "old": old, "new": new, **more},
+    )
+
+
+def open_ticket(
+    conversation: Conversation, *, inbox_id: int, requester: Person, subject: str
+) -> Ticket:
+    """A case file for a conversation that has none.
+
+    The assistant handles chats where it is switched on; everything else is staff's.
+    """
+    handler = Ticket.Handler.STAFF
+    if conversation.channel == Conversation.Channel.CHAT and assistant_is_on(inbox_id):
+        handler = Ticket.Handler.ASSISTANT
+    moment = now()
+    return Ticket.objects.create(
+        conversation=conversation,
+        subject=preview(subject)[:SUBJECT_MAX_CHARS],
+        requester=requester,
+        inbox_id=inbox_id,
+        handler=handler,
+        opened_at=moment,
+        waiting_since=moment,
+        last_message_at=moment,
+    )
+
+
+def assistant_is_on(inbox_id: int) -> bool:
+    """Both switches: the desk's and the inbox's."""
+    return (
+        Inbox.objects.filter(pk=inbox_id, assistant_on=True).exists()
+        and not Desk.objects.filter(assistant_on=False).exists()
+    )
+
+
+def ticket_of(conversation: Conversation) -> Ticket | None:
+    """The conversation's ticket, read after the lock; None if there is none (yet)."""
+    ticket = Ticket.objects.filter(conversation=conversation).first()
+    if ticket is not None:
+        ticket.conversation = conversation
+    return ticket
+
+
+def ticket_hears(ticket: Ticket, message: Message, *, role: str, reopens: bool = True) -> None:
+    """Let the case file follow a reply: whose turn it is, and what the list shows.
+
+    A reply by staff or the assistant makes it the customer's turn, a customer's makes it
+    ours. That is no change line: the reply itself says it. Only a solved ticket that opens
+    again gets one. `reopens` is false for mail that no person wrote.
+    """
+    was = ticket.status
+    if role == "customer":
+        if reopens and was != Ticket.Status.OPEN:
+            ticket.status = Ticket.Status.OPEN
+            ticket.solved_at = None
+            ticket.waiting_since = message.created_at
+        ticket.unread = True
+    else:
+        if was == Ticket.Status.OPEN:
+            ticket.status = Ticket.Status.WAITING
+            ticket.waiting_since = None
+        if role == "staff" and ticket.first_reply_at is None:
+            ticket.first_reply_at = max(message.created_at, ticket.opened_at)
+        ticket.unread = False
+    ticket.last_message_at = message.created_at
+    ticket.last_preview = preview(message.body)
+    ticket.last_author_name = message.author.name if message.author else ""
+    ticket.save(
+        update_fields=[
+            "status",
+            "solved_at",
+            "waiting_since",
+            "unread",
+            "first_reply_at",
+            "last_message_at",
+            "last_preview",
+            "last_author_name",
+        ]
+    )
+    if was == Ticket.Status.SOLVED != ticket.status:
+        append_change(ticket, "status", was, ticket.status, author=message.author, via=message.via)
+    events.ticket_changed(ticket)
+    news.publish(
+        "message.posted",
+        MessagePosted(
+            conversation_id=ticket.conversation_id,
+            channel=ticket.conversation.channel,
+            seq=message.seq,
+            author_role=role,
+            ticket_number=ticket.number,
+            inbox_id=ticket.inbox_id,
+            handler=ticket.handler,
+        ),
+    )
+
+
+def emailed_seats(conversation: Conversation) -> list[Participant]:
+    """Who hears a reply by email: customers whose reach is email, with an address."""
+    seats = conversation.participants.filter(
+        reach=Participant.Reach.EMAIL, role=Participant.Role.CUSTOMER, left_at=None
+    )
+    return list(seats.order_by("pk"))
+
+
+def queue_emails(message: Message) -> None:
+    """One OutgoingEmail for each seat reached by email, except the author's own."""
+    people = [
+        seat.person_id
+        for seat in emailed_seats(message.conversation)
+        if seat.person_id != message.author_id
+    ]
+    if not people:
+        return
+    addressed = Person.objects.filter(pk__in=people, addresses__is_primary=True)
+    for person_id, address in addressed.values_list("pk", "addresses__address"):
+        outgoing = OutgoingEmail.objects.create(
+            message=message,
+            person_id=person_id,
+            address=address,
+            rfc_message_id=new_message_id(message.conversation_id),
+        )
+        ring_on_commit(outgoing)
+
+
+def sets_handler(ticket: Ticket, handler: str, *, author: Person | None, reason: str) -> bool:
+    """Change who answers next. Customers see the change line, in their own language.
+
+    Returns False if it was so already. Work handed to staff is open: it is our turn.
+    """
+    if ticket.handler == handler:
+        return False
+    old, ticket.handler = ticket.handler, handler
+    ticket.save(update_fields=["handler"])
+    append_change(
+        ticket, "handler", old, handler, author=author, public=True, reason=reason, via="system"
+    )
+    return True

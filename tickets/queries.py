@@ -1,0 +1,197 @@
+"""Reads for pages that are more than a filter."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from django.contrib.postgres.search import SearchQuery
+from django.db.models import Q, QuerySet, Sum
+
+from helpdesk.lib.text import fold
+from tickets.access import Viewer, visible_inboxes, visible_tickets
+from tickets.models import Inbox, Message, Ticket, TicketCount
+
+View = Literal["yours", "unassigned", "open", "waiting", "solved"]
+VIEWS: tuple[View, ...] = ("yours", "unassigned", "open", "waiting", "solved")
+
+PAGE_ROWS = 50
+SEARCH_ROWS = 50
+# Messages looked at for one search: enough for a full page when most of them are of one ticket.
+SEARCH_DEPTH_ROWS = 400
+
+Status = Ticket.Status
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """Where a page of the list ended: the moment its view sorts by, and the ticket's number."""
+
+    moment: datetime
+    number: int
+
+    def __str__(self) -> str:
+        return f"{self.moment.isoformat()}_{self.number}"
+
+    @classmethod
+    def parse(cls, text: str) -> Cursor | None:
+        """The cursor written as `text`; None if it is none of ours."""
+        moment, _, number = text.rpartition("_")
+        try:
+            at = datetime.fromisoformat(moment)
+            return cls(at, int(number)) if at.tzinfo else None
+        except ValueError:
+            return None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    tickets: list[Ticket]
+    next: Cursor | None  # None: this was the last page
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Numbers beside the views and the inboxes. Inboxes count what is open."""
+
+    yours: int
+    unassigned: int
+    open: int
+    waiting: int
+    by_inbox: dict[int, int]
+
+
+def list_tickets(
+    viewer: Viewer,
+    view: View,
+    *,
+    inbox: Inbox | None = None,
+    after: Cursor | None = None,
+    rows: int = PAGE_ROWS,
+) -> Page:
+    """One page of a view: open ones longest waiting first, the others latest first.
+
+    A page is one walk along the index of its view, whatever the number of tickets and
+    however deep the page.
+    """
+    tickets = visible_tickets(viewer).select_related(
+        "requester", "inbox", "assignee__person", "conversation"
+    )
+    if inbox is not None:
+        tickets = tickets.filter(inbox=inbox)
+    match view:
+        case "waiting":
+            tickets, field, latest_first = tickets.filter(status="waiting"), "last_message_at", True
+        case "solved":
+            tickets, field, latest_first = tickets.filter(status="solved"), "solved_at", True
+        case _:
+            tickets, field, latest_first = tickets.filter(status="open"), "waiting_since", False
+    if view == "yours":
+        tickets = tickets.filter(assignee=viewer.user)
+    elif view == "unassigned":
+        tickets = tickets.filter(assignee=None)
+    return _page(tickets, field, latest_first=latest_first, after=after, rows=rows)
+
+
+def _page(
+    tickets: QuerySet[Ticket], field: str, *, latest_first: bool, after: Cursor | None, rows: int
+) -> Page:
+    sign, side = ("-", "lt") if latest_first else ("", "gt")
+    if after is not None:
+        # The first condition bounds the index walk, the second settles equal moments.
+        tickets = tickets.filter(**{f"{field}__{side}e": after.moment}).filter(
+            Q(**{f"{field}__{side}": after.moment}) | Q(**{f"number__{side}": after.number})
+        )
+    found = list(tickets.order_by(f"{sign}{field}", f"{sign}number")[: rows + 1])
+    if len(found) <= rows:
+        return Page(found, None)
+    last = found[rows - 1]
+    return Page(found[:rows], Cursor(getattr(last, field), last.number))
+
+
+def count_tickets(viewer: Viewer, inbox_ids: Sequence[int] | None = None) -> Counts:
+    """What stands where, from the counter rows: never a count over the tickets.
+
+    `inbox_ids` saves a query where the viewer's inboxes are known already.
+    """
+    if inbox_ids is None:
+        inbox_ids = list(visible_inboxes(viewer).values_list("pk", flat=True))
+    rows = (
+        TicketCount.objects.filter(inbox__in=inbox_ids, status__in=[Status.OPEN, Status.WAITING])
+        .values_list("inbox", "status", "assignee")
+        .annotate(total=Sum("amount"))
+    )
+    yours = unassigned = waiting = 0
+    by_inbox: dict[int, int] = defaultdict(int)
+    for inbox_id, status, assignee_id, total in rows:
+        if status == Status.WAITING:
+            waiting += total
+            continue
+        by_inbox[inbox_id] += total
+        if assignee_id is None:
+            unassigned += total
+        elif viewer.user is not None and assignee_id == viewer.user.pk:
+            yours += total
+    return Counts(yours, unassigned, sum(by_inbox.values()), waiting, dict(by_inbox))
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    ticket: Ticket
+    message: Message | None  # the latest message that has the words; None: found by number
+
+
+def search_tickets(viewer: Viewer, text: str) -> list[Hit]:
+    """Tickets with a message that has all the words, latest first, at most SEARCH_ROWS.
+
+    Words match by their beginning, without case or accents; the subject counts as part of
+    the first message, the author's name of each of theirs. `#12` and `12` also find ticket 12.
+    """
+    hits: dict[int, Hit] = {}
+    if number := re.fullmatch(r"\s*#?(\d{1,18})\s*", text):
+        found = _with_people(visible_tickets(viewer).filter(number=int(number[1]))).first()
+        if found:
+            hits[found.number] = Hit(found, None)
+    query = _search_query(text)
+    if query is None:
+        return list(hits.values())
+    matches = (
+        Message.objects.filter(
+            search=query, conversation__ticket__in=visible_tickets(viewer).values("number")
+        )
+        .select_related("author")
+        .defer("search", "quoted")
+        .order_by("-pk")[:SEARCH_DEPTH_ROWS]
+    )
+    latest: dict[int, Message] = {}
+    for message in matches:
+        latest.setdefault(message.conversation_id, message)
+    tickets = {
+        ticket.conversation_id: ticket
+        for ticket in _with_people(Ticket.objects.filter(conversation__in=list(latest)))
+    }
+    for conversation_id, message in latest.items():
+        ticket = tickets[conversation_id]
+        hits.setdefault(ticket.number, Hit(ticket, message))
+    return list(hits.values())[:SEARCH_ROWS]
+
+
+def _with_people(tickets: QuerySet[Ticket]) -> QuerySet[Ticket]:
+    return tickets.select_related("requester", "inbox", "assignee__person", "conversation")
+
+
+def _search_query(text: str) -> SearchQuery | None:
+    words = re.findall(r"\w+", fold(text[:500]))[:12]
+    if not words:
+        return None
+    return SearchQuery(" & ".join(f"{w}:*" for w in words), config="simple", search_type="raw")
+
+
+def previous_tickets(viewer: Viewer, ticket: Ticket, *, limit: int = 5) -> QuerySet[Ticket]:
+    """Other tickets of the same customer, latest first."""
+    mine = visible_tickets(viewer).filter(requester=ticket.requester_id)
+    return mine.exclude(number=ticket.number).order_by("-number")[:limit]
