@@ -1,0 +1,50 @@
+"""The processes of the helpdesk: what `make run` starts, and each container runs one of."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from helpdesk.stack.addresses import LOOPBACK
+from helpdesk.stack.children import Service
+from helpdesk.stack.kept import BASE_DIR
+
+CELERY = ("-m", "celery", "-A", "helpdesk")
+WORKER_THREADS = 8
+
+
+def web(folder: Path, environ: Mapping[str, str], port: int) -> Service:
+    """Pages, the API and the sockets."""
+    daphne = ("-m", "daphne", "-v", "0", "-b", LOOPBACK, "-p", str(port))
+    return _python("web", "web", folder, environ, *daphne, "helpdesk.asgi:application")
+
+
+def worker(folder: Path, environ: Mapping[str, str]) -> Service:
+    """What happens after a commit: mail in and out, answers."""
+    threads = ("--pool=threads", f"--concurrency={WORKER_THREADS}")
+    alone = ("--without-gossip", "--without-mingle")  # workers need not know of each other
+    return _python("worker", "worker", folder, environ, *CELERY, "worker", *threads, *alone)
+
+
+def beat(folder: Path, environ: Mapping[str, str]) -> Service:
+    """The clock. It remembers nothing: every line of the schedule is an interval."""
+    forgetful = ("--scheduler=celery.beat:Scheduler", "--pidfile=")
+    return _python("beat", "worker", folder, environ, *CELERY, "beat", *forgetful)
+
+
+def command(name: str, folder: Path, environ: Mapping[str, str], *arguments: str) -> Service:
+    """A management command that runs once."""
+    return _python(name, "command", folder, environ, "manage.py", name, *arguments)
+
+
+def _python(
+    name: str, role: str, folder: Path, environ: Mapping[str, str], *arguments: str
+) -> Service:
+    return Service(
+        name=name,
+        argv=(sys.executable, *arguments),
+        folder=folder,
+        environ={**environ, "ROLE": role, "PYTHONUNBUFFERED": "1"},
+        cwd=BASE_DIR,
+    )

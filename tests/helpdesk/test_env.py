@@ -1,0 +1,60 @@
+"""The one table of environment variables, and the file that is printed from it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+
+from helpdesk.env import VARS, example, read_env
+from helpdesk.stack.kept import BASE_DIR, data_dir, read_kept, with_kept, write_kept
+
+KEY = {"SECRET_KEY": "k" * 50}
+
+
+def test_the_example_file_is_printed_from_the_table() -> None:
+    assert (BASE_DIR / ".env.example").read_text() == example()
+
+
+def test_every_variable_has_a_default_that_does_or_is_asked_for() -> None:
+    assert vars(read_env(KEY)).keys() == {var.name for var in VARS}
+    with pytest.raises(ImproperlyConfigured, match="SECRET_KEY is not set"):
+        read_env({})
+
+
+def test_all_wrong_variables_are_named_at_once() -> None:
+    wrong = {"PORT": "http", "DEBUG": "perhaps", "REDIS_URL": "http://redis", "ROLE": "boss"}
+    with pytest.raises(ImproperlyConfigured) as caught:
+        read_env(KEY | wrong)
+    said = str(caught.value)
+    assert all(name in said for name in wrong)
+    assert "write yes or no" in said
+    assert said.count("\n") == len(wrong)
+
+
+def test_a_wrong_secret_is_named_and_not_shown() -> None:
+    with pytest.raises(ImproperlyConfigured) as caught:
+        read_env(KEY | {"DATABASE_URL": "mysql://root:hunter2@db/helpdesk"})
+    assert "DATABASE_URL" in str(caught.value)
+    assert "hunter2" not in str(caught.value)
+
+
+def test_a_secret_may_come_from_a_file(tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("from a file\n")
+    assert read_env({"SECRET_KEY_FILE": str(tmp_path / "key")}).SECRET_KEY == "from a file"
+    with pytest.raises(ImproperlyConfigured, match="SECRET_KEY_FILE cannot be read"):
+        read_env({"SECRET_KEY_FILE": str(tmp_path / "missing")})
+
+
+def test_what_is_kept_completes_the_environment_and_never_replaces_it(tmp_path: Path) -> None:
+    folder = {"HELPDESK_DATA": str(tmp_path)}
+    write_kept(tmp_path, {"SECRET_KEY": "kept", "REDIS_URL": "redis://127.0.0.1:1/0"})
+
+    assert data_dir(folder) == tmp_path
+    assert read_kept(tmp_path)["SECRET_KEY"] == "kept"
+    assert with_kept(folder)["REDIS_URL"] == "redis://127.0.0.1:1/0"
+    assert with_kept(folder | KEY)["SECRET_KEY"] == KEY["SECRET_KEY"]
+    assert with_kept(folder | {"SECRET_KEY": ""})["SECRET_KEY"] == "kept"
+    own = folder | {"DATABASE_URL": "postgres://db/helpdesk"}
+    assert with_kept(own) == own
