@@ -47,7 +47,7 @@ def post_reply(
 
     `body` is plain text of 1 to MESSAGE_MAX_CHARS characters once trimmed. A second call
     with the same `client_token` returns the first call's message and does nothing else. One
-    email is queued for each person here who is reached by email. If the conversation has no
+    email is queued for each other customer here who is reached by email. If the conversation has no
     ticket yet, one is opened in `inbox_id`. A reply by staff takes the conversation from the
     assistant, and an unassigned ticket becomes theirs.
 
@@ -73,7 +73,9 @@ def post_reply(
     )
     if ticket is not None:
         ticket_hears(ticket, message, role="staff" if viewer.is_staff else "customer")
-    queue_emails(message)
+    if viewer.is_staff or via != Message.Via.EMAIL:
+        # A mail has reached the people it was addressed to already.
+        queue_emails(message)
     return message
 
 

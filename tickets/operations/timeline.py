@@ -77,6 +77,44 @@ def append_entry(
         conversation.last_public_seq = conversation.last_seq
         changed.append("last_public_seq")
     conversation.save(update_fields=changed)
+    return write_entry(
+        conversation,
+        after=after,
+        kind=kind,
+        audience=audience,
+        via=via,
+        author=author,
+        body=body,
+        quoted=quoted,
+        change=change,
+        sources=sources,
+        client_token=client_token,
+        created_at=created_at,
+        searched_too=searched_too,
+    )
+
+
+def write_entry(
+    conversation: Conversation,
+    *,
+    after: int,
+    kind: Message.Kind,
+    audience: Message.Audience,
+    via: str,
+    author: Person | None,
+    body: str = "",
+    quoted: str = "",
+    change: dict[str, Any] | None = None,
+    sources: list[dict[str, str]] | None = None,
+    client_token: uuid.UUID | None = None,
+    created_at: datetime | None = None,
+    searched_too: str = "",
+) -> Message:
+    """Write the entry for the place that `conversation.last_seq` has already been moved to.
+
+    `after` is the place of the last public entry before it. Use `append_entry` unless the place
+    was taken in a statement of your own.
+    """
     message = Message(
         conversation=conversation,
         seq=conversation.last_seq,
@@ -122,16 +160,23 @@ def append_change(
 
 
 def open_ticket(
-    conversation: Conversation, *, inbox_id: int, requester: Person, subject: str
+    conversation: Conversation,
+    *,
+    inbox_id: int,
+    requester: Person,
+    subject: str,
+    first: Message | None = None,
 ) -> Ticket:
     """A case file for a conversation that has none.
 
-    The assistant handles chats where it is switched on; everything else is staff's.
+    The assistant handles chats where it is switched on; everything else is staff's. `first` is
+    the customer's message where it stands in the timeline already: the ticket then needs not
+    hear it, only `announce` it.
     """
     handler = Ticket.Handler.STAFF
     if conversation.channel == Conversation.Channel.CHAT and assistant_is_on(inbox_id):
         handler = Ticket.Handler.ASSISTANT
-    moment = now()
+    moment = first.created_at if first else now()
     return Ticket.objects.create(
         conversation=conversation,
         subject=preview(subject)[:SUBJECT_MAX_CHARS],
@@ -141,6 +186,8 @@ def open_ticket(
         opened_at=moment,
         waiting_since=moment,
         last_message_at=moment,
+        last_preview=preview(first.body) if first else "",
+        last_author_name=first.author.name if first and first.author else "",
     )
 
 
@@ -198,6 +245,11 @@ def ticket_hears(ticket: Ticket, message: Message, *, role: str, reopens: bool =
     )
     if was == Ticket.Status.SOLVED != ticket.status:
         append_change(ticket, "status", was, ticket.status, author=message.author, via=message.via)
+    announce(ticket, message, role=role)
+
+
+def announce(ticket: Ticket, message: Message, *, role: str) -> None:
+    """Tell the lists that show the ticket, and whoever subscribed to messages."""
     events.ticket_changed(ticket)
     news.publish(
         "message.posted",

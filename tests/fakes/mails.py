@@ -1,0 +1,33 @@
+"""Mails as customers' programs write them."""
+
+from __future__ import annotations
+
+from email.message import EmailMessage
+from email.policy import SMTP
+from itertools import count
+
+_numbers = count(1)
+
+
+def mail(
+    body: str = "My grinder arrived broken.",
+    *,
+    sender: str = "Carol <carol@mail.example>",
+    to: str = "hello@shop.example",
+    subject: str = "Broken grinder",
+    message_id: str | None = None,
+    **headers: str,
+) -> bytes:
+    """A plain mail. `in_reply_to="<a@b>"` becomes the field In-Reply-To, and so on."""
+    made = EmailMessage(policy=SMTP)
+    if sender:
+        made["From"] = sender
+    made["To"] = to
+    made["Subject"] = subject
+    made["Date"] = "Mon, 03 Mar 2025 10:00:00 +0000"
+    if message_id != "":
+        made["Message-ID"] = message_id or f"<mail-{next(_numbers)}@mail.example>"
+    for name, value in headers.items():
+        made[name.replace("_", "-").title()] = value
+    made.set_content(body)
+    return made.as_bytes()

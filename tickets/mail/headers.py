@@ -1,0 +1,233 @@
+"""Header fields as people meant them. Every function is pure, linear and never raises.
+
+Values come from `email` with the compat32 policy: text in which bytes beyond ASCII are lone
+surrogates. RFC 5322 (addresses, ids), RFC 2047 (encoded words), RFC 2231 (parameters).
+"""
+
+from __future__ import annotations
+
+import binascii
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_tz
+from urllib.parse import unquote_to_bytes
+
+from helpdesk.lib.text import clean
+from tickets.mail.charsets import to_text
+
+HEADER_MAX_CHARS = 100_000  # more of one field is not read
+ADDRESSES_MAX = 1_000
+ID_MAX_CHARS = 255
+NAME_MAX_WORDS = 20  # pieces around the commas of one unquoted name
+
+WORD = re.compile(r"=\?([^?\s*]{1,40})(?:\*[^?\s]*)?\?([bBqQ])\?([^?]*)\?=")
+SPACE_BETWEEN_WORDS = re.compile(r"(\?=)\s+(?==\?[^?\s]+\?[bBqQ]\?)")
+PARAMETER = re.compile(r';\s*([^\s;=*]+)(\*(?:\d+\*?)?)?\s*=\s*("(?:\\.|[^"\\])*"?|[^;]*)', re.S)
+ID_IN_BRACKETS = re.compile(r"<([^<>]+)>")
+ADDRESS_TOKEN = re.compile(
+    r'"(?:\\.|[^"\\])*"?|\((?:\\.|[^()\\])*\)|<[^<>]*>|[,;:]|[^",;:<>()]+|.', re.S
+)
+BETWEEN_ADDRESSES = re.compile(r"[\s\"<>(),;:\[\]]+")
+ISO_DATE = re.compile(
+    r"(\d{4})[-/](\d\d)[-/](\d\d)[T\s](\d\d):(\d\d)(?::(\d\d))?(?:\.\d+)?\s*(Z|[+-]\d\d:?\d\d)?"
+)
+ROUTE = re.compile(r"^@[^:]*:")  # RFC 5322, 4.4: <@relay.example:jane@example.org>
+COMMENT = re.compile(r"\([^()]*\)")
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    name: str
+    email: str  # as written; compare with `addresses.normal`
+
+
+def decoded(value: str, charset: str = "") -> str:
+    """One line of readable text from a raw field body.
+
+    Bytes that are marked as nothing are tried as UTF-8, then as `charset`: that of the text below.
+    """
+    value = value[:HEADER_MAX_CHARS]
+    if "\n" in value or "\r" in value:
+        value = re.sub(r"\r?\n(?=[ \t])|[\r\n]+", "", value)
+    if not value.isascii():
+        value = to_text(value.encode("utf-8", "surrogateescape"), unmarked=charset)[0]
+    if "=?" in value:
+        value = _decode_words(value)
+    return clean(value).replace("\n", " ").replace("\t", " ").strip()
+
+
+def _decode_words(value: str) -> str:
+    """Encoded words in a row and of one charset are joined as bytes: senders cut characters."""
+    value = SPACE_BETWEEN_WORDS.sub(r"\1", value)
+    out: list[str] = []
+    pending, pending_charset, end = bytearray(), "", 0
+    for match in WORD.finditer(value):
+        charset, how, text = match.groups()
+        if pending and (match.start() != end or charset.lower() != pending_charset):
+            out.append(to_text(bytes(pending), pending_charset)[0])
+            pending.clear()
+        out.append(value[end : match.start()])
+        pending += _word_bytes(how.lower(), text)
+        pending_charset, end = charset.lower(), match.end()
+    if pending:
+        out.append(to_text(bytes(pending), pending_charset)[0])
+    out.append(value[end:])
+    return "".join(out)
+
+
+def _word_bytes(how: str, text: str) -> bytes:
+    data = text.encode("utf-8", "surrogateescape")
+    if how == "b":
+        return base64_bytes(data)
+    return binascii.a2b_qp(data, header=True)
+
+
+def base64_bytes(data: bytes) -> bytes:
+    """Decode base64 as far as it goes: foreign characters are skipped, missing padding is added.
+
+    Several padded pieces in a row (some senders encode line by line) are decoded one by one.
+    """
+    try:
+        return binascii.a2b_base64(data, strict_mode=False)
+    except binascii.Error:
+        pass
+    letters = re.sub(rb"[^A-Za-z0-9+/]", b"", data)
+    letters = letters[: len(letters) - (len(letters) % 4 == 1)]
+    return binascii.a2b_base64(letters + b"=" * (-len(letters) % 4))
+
+
+def parameters(value: str) -> tuple[str, dict[str, str]]:
+    """The first word of a structured field in lower case, and its parameters by lower-case name.
+
+    Understands RFC 2231 pieces and charsets, and encoded words where they are not allowed.
+    """
+    value = value[:HEADER_MAX_CHARS]
+    first = value.partition(";")[0].strip(" \t\r\n\"'").lower()
+    whole: dict[str, str] = {}
+    pieces: dict[str, dict[int, tuple[bool, str]]] = {}
+    for name, star, text in PARAMETER.findall(value):
+        name = name.lower()
+        text = text.strip()
+        if text.startswith('"'):
+            text = re.sub(r"\\(.)", r"\1", text[1:].removesuffix('"'), flags=re.S)
+        if star:
+            number = int(star.strip("*")[:4] or 0)
+            pieces.setdefault(name, {})[number] = (star.endswith("*"), text)
+        else:
+            whole.setdefault(name, decoded(text))
+    for name, parts in pieces.items():
+        whole[name] = _join_pieces([parts[number] for number in sorted(parts)])
+    return first, whole
+
+
+def _join_pieces(parts: list[tuple[bool, str]]) -> str:
+    charset, data = "", bytearray()
+    for index, (is_encoded, text) in enumerate(parts):
+        if is_encoded and index == 0 and text.count("'") >= 2:
+            charset, _, text = text.split("'", 2)
+        raw = text.encode("utf-8", "surrogateescape")
+        data += unquote_to_bytes(raw) if is_encoded else raw
+    return decoded(to_text(bytes(data), charset)[0])
+
+
+def addresses(value: str, charset: str = "") -> list[Address]:
+    """Who is named in From, To, Cc or Reply-To, in order, at most ADDRESSES_MAX of them.
+
+    Groups are opened (`friends: a@x, b@x;`), comments become names where there is no other name,
+    entries without an `@` are left out.
+    """
+    value = value[:HEADER_MAX_CHARS]
+    found: list[Address] = []
+    words: list[str] = []
+    angle = comment = ""
+    for piece in [*ADDRESS_TOKEN.findall(value), ","]:
+        if piece[0] == "<" and len(piece) > 1:
+            angle = piece[1:-1]
+        elif piece[0] == "(" and len(piece) > 1:
+            comment = piece[1:-1]
+        elif piece == ":" and not angle and "@" not in "".join(words):
+            words = []  # what stood before was the name of a group
+        elif piece not in {",", ";"}:
+            words.append(piece)
+        elif one := _address("".join(words), angle, comment, charset):
+            found.append(one)
+            words, angle, comment = [], "", ""
+        elif piece == "," and not angle and 0 < len(words) <= NAME_MAX_WORDS:
+            words.append(piece)  # an unquoted comma: Doe, Jane <jane@example.org>
+        else:
+            words, angle, comment = [], "", ""
+    if not found:  # quotes or brackets that never close hide what follows them
+        found = [Address("", word) for word in _words_with_at(decoded(value, charset))]
+    return found[:ADDRESSES_MAX]
+
+
+def _address(text: str, angle: str, comment: str, charset: str) -> Address | None:
+    email = "".join(COMMENT.sub("", decoded(angle, charset)).split()).removeprefix("mailto:")
+    if "@" in email:
+        email = ROUTE.sub("", email)
+        name = _unquoted(text, charset) or decoded(comment, charset)
+    else:
+        bare = next(iter(_words_with_at(decoded(text))), None)
+        if bare is None:
+            return None
+        email, name = bare, decoded(comment, charset)
+    return Address(" ".join(name.split()), email.strip("'\".<>"))
+
+
+def _words_with_at(text: str) -> list[str]:
+    return [word for word in BETWEEN_ADDRESSES.split(text) if "@" in word.strip("@")]
+
+
+def _unquoted(text: str, charset: str) -> str:
+    plain = re.sub(r'"((?:\\.|[^"\\])*)"', lambda m: re.sub(r"\\(.)", r"\1", m[1]), text)
+    name = decoded(plain, charset).strip(" ,")
+    if len(name) > 1 and name[0] == name[-1] and name[0] in "'\"":
+        name = name[1:-1]
+    return name.strip()
+
+
+def message_ids(value: str) -> list[str]:
+    """The ids of Message-ID, In-Reply-To or References without their angle brackets, in order.
+
+    Prose around them is dropped; an id without brackets is taken where it holds an `@`. None is
+    longer than ID_MAX_CHARS.
+    """
+    value = decoded(value)
+    found = ID_IN_BRACKETS.findall(value)
+    if not found:
+        found = [word for word in re.split(r"[\s,;<>\"]+", value) if "@" in word]
+    return unique("".join(one.split())[:ID_MAX_CHARS] for one in found)
+
+
+def unique(values: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(value for value in values if value))
+
+
+def moment(value: str) -> datetime | None:
+    """A date field in UTC, or None where no date can be read or it lies outside 1970 to 2200."""
+    value = decoded(value)[:200]
+    try:
+        if match := ISO_DATE.search(value):
+            year, month, day, hour, minute, second, zone = match.groups()
+            clock = (int(hour), int(minute), int(second or 0))
+            found = datetime(int(year), int(month), int(day), *clock, tzinfo=UTC)
+            found -= _offset(zone or "Z")
+        else:
+            fields = parsedate_tz(value) or parsedate_tz(COMMENT.sub("", value))
+            if fields is None:
+                return None
+            found = datetime(*fields[:5], min(fields[5], 59), tzinfo=UTC)
+            found -= timedelta(seconds=fields[9] or 0)
+    except (ValueError, OverflowError, TypeError, IndexError):
+        return None
+    return found if 1970 <= found.year <= 2200 else None
+
+
+def _offset(zone: str) -> timedelta:
+    if zone == "Z":
+        return timedelta()
+    digits = zone[1:].replace(":", "")
+    span = timedelta(hours=int(digits[:2]), minutes=int(digits[2:]))
+    return span if zone[0] == "+" else -span

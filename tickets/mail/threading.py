@@ -1,0 +1,77 @@
+"""Which conversation a mail belongs to. Pure: the facts were looked up before.
+
+A subject never decides: "Order" and "Re: Order" of two strangers are two conversations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+IDS_MAX = 50  # of a longer chain the first and the last are looked up
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A mail of ours or theirs that stands in a timeline."""
+
+    rfc_message_id: str
+    conversation_id: int
+    ticket_number: int | None
+    seq: int | None  # its place in the timeline
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    conversation_id: int
+    reason: str  # a sentence for staff
+
+
+def looked_up(in_reply_to: str, references: Sequence[str]) -> list[str]:
+    """The ids to look up, most telling first: In-Reply-To, then References from the end."""
+    chain = list(dict.fromkeys(filter(None, [in_reply_to, *reversed(references)])))
+    return chain if len(chain) <= IDS_MAX else [*chain[: IDS_MAX - 1], chain[-1]]
+
+
+def match(
+    *,
+    tokens: Sequence[Known],
+    in_reply_to: str,
+    references: Sequence[str],
+    known: Sequence[Known],
+) -> Match | None:
+    """Where a mail belongs, or None if it begins something new.
+
+    `tokens` are the conversations that its recipients' addresses name. `known` are the mails it
+    refers to, and those that refer to it: an answer may be filed before what it answers. An id
+    that stands in several conversations decides nothing, nor do answers out of several.
+    """
+    for named in tokens:
+        return Match(named.conversation_id, f"The reply address named {_ticket(named)}.")
+    ids = looked_up(in_reply_to, references)
+    for one in ids:
+        parents = [mail for mail in known if mail.rfc_message_id == one]
+        if _agree(parents):
+            field = "In-Reply-To" if one == in_reply_to else "References"
+            reason = f"{field} matched {_place(parents[0])}."
+            return Match(parents[0].conversation_id, reason)
+    children = [mail for mail in known if mail.rfc_message_id not in ids]
+    if _agree(children):
+        return Match(children[0].conversation_id, f"{_place(children[0])} answers it.".capitalize())
+    return None
+
+
+def _agree(mails: Sequence[Known]) -> bool:
+    return len({mail.conversation_id for mail in mails}) == 1
+
+
+def _place(known: Known) -> str:
+    return (
+        f"message {known.seq} of {_ticket(known)}" if known.seq else f"a mail of {_ticket(known)}"
+    )
+
+
+def _ticket(known: Known) -> str:
+    if known.ticket_number is None:
+        return f"conversation {known.conversation_id}"
+    return f"#{known.ticket_number}"

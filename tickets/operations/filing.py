@@ -1,0 +1,453 @@
+"""A stored mail becomes a message, or a row that says why it did not."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from django.conf import settings
+from django.db import connection
+from django.template.defaultfilters import filesizeformat
+from django.utils.translation import gettext as _
+
+from helpdesk.lib import work
+from helpdesk.lib.errors import GiveUp
+from tickets.mail import fetch_imap
+from tickets.mail.addresses import conversations_named, is_address, normal, without_tag
+from tickets.mail.bounce import Bounce
+from tickets.mail.parse import ParsedEmail, parse_email
+from tickets.mail.threading import IDS_MAX, Known, Match, looked_up, match
+from tickets.models import (
+    Conversation,
+    EmailAddress,
+    InboundEmail,
+    Message,
+    Participant,
+    Person,
+)
+from tickets.models.people import NAME_MAX_CHARS
+from tickets.models.tickets import SUBJECT_MAX_CHARS
+from tickets.operations.timeline import (
+    announce,
+    append_entry,
+    open_ticket,
+    ticket_hears,
+    ticket_of,
+    write_entry,
+)
+
+Decision = InboundEmail.Decision
+REASON_MAX_CHARS = 500
+DOORS_MAX = 100  # recipients looked up among our inboxes
+PROBLEMS_MAX = 20
+
+
+def file_inbound(row: InboundEmail) -> None:
+    """Decide what becomes of a stored mail, and do it, in one transaction.
+
+    It joins the conversation that its reply address or its references name, or opens a ticket;
+    it is ignored, with the reason, where it is a copy or says nothing to anyone. Copies that
+    arrive at the same time, and an answer that arrives with what it answers, wait for each other.
+
+    Raises GiveUp for a mail that can never be filed as it is.
+    """
+    raw = bytes(row.raw)
+    if not raw and row.uid is not None:
+        raw = _fetched_again(row)
+    mail = parse_email(raw)
+    about = _about(row, mail)
+    if mail.bounce is None and not (mail.sender and is_address(mail.sender.email)):
+        InboundEmail.objects.filter(pk=row.pk, lease=row.lease).update(**about)
+        raise GiveUp("It names no sender: nobody could be answered.")
+    with work.closing(row) as fields:
+        facts = _look_up(row, mail)
+        fields |= about | _decide(row, mail, facts)
+        fields["reason"] = fields["reason"][:REASON_MAX_CHARS]
+
+
+def _fetched_again(row: InboundEmail) -> bytes:
+    """A mail that the server once would not hand over. Raises GiveUp if it is no longer there."""
+    mailbox = row.mailbox
+    if mailbox is None:
+        raise GiveUp("The mailbox it lay in is no longer known.")
+    try:
+        with fetch_imap.opened(mailbox, writable=False) as folder:
+            if folder.uidvalidity != row.uidvalidity:
+                raise GiveUp("The folder it lay in was made anew.")
+            raw = folder.raw(row.uid or 0)
+    except fetch_imap.NotHandedOver as error:
+        raise GiveUp(str(error)) from error
+    digest = hashlib.sha256(raw).hexdigest()
+    InboundEmail.objects.filter(pk=row.pk, lease=row.lease).update(
+        raw=raw, size_bytes=len(raw), sha256=digest
+    )
+    return raw
+
+
+def _about(row: InboundEmail, mail: ParsedEmail) -> dict[str, Any]:
+    """What the lists of mails show, whatever is decided."""
+    referred = [mail.message_id, mail.in_reply_to, *reversed(mail.references)]
+    return {
+        "rfc_message_id": mail.message_id,
+        "reference_ids": list(dict.fromkeys(filter(None, referred)))[: IDS_MAX + 1],
+        "subject": mail.subject[:SUBJECT_MAX_CHARS],
+        "from_address": mail.sender.email[:254] if mail.sender else "",
+        "problems": list(dict.fromkeys([*row.problems, *mail.problems]))[:PROBLEMS_MAX],
+        "file_count": len(mail.attachments),
+    }
+
+
+# --- What is known ----------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class _Facts:
+    """What the database knows that bears on one mail."""
+
+    dedupe_key: str
+    sender: str  # comparable
+    copy: Known | None = None
+    copy_id: int | None = None
+    tokens: list[Known] = field(default_factory=list)
+    ours: list[Known] = field(default_factory=list)
+    theirs: list[Known] = field(default_factory=list)
+    person: Person | None = None
+    inbox_id: int | None = None
+
+
+# One question instead of seven: on a busy server the round trips cost more than the answers.
+LOOK_UP = """
+SELECT 'copy' AS what, e.id, e.conversation_id, t.number, NULL::int AS seq, '' AS name
+  FROM tickets_inboundemail e LEFT JOIN tickets_ticket t USING (conversation_id)
+ WHERE e.dedupe_key = %(dedupe_key)s AND e.id <> %(row)s
+UNION ALL
+SELECT 'token', NULL, c.id, t.number, NULL, ''
+  FROM tickets_conversation c LEFT JOIN tickets_ticket t ON t.conversation_id = c.id
+ WHERE c.id = ANY(%(tokens)s::bigint[]) AND c.channel <> 'internal'
+UNION ALL
+SELECT 'ours', o.id, m.conversation_id, t.number, m.seq, o.rfc_message_id
+  FROM tickets_outgoingemail o JOIN tickets_message m ON m.id = o.message_id
+  LEFT JOIN tickets_ticket t USING (conversation_id)
+ WHERE o.rfc_message_id = ANY(%(ids)s::varchar[])
+UNION ALL
+SELECT 'theirs', e.id, e.conversation_id, t.number, m.seq, e.rfc_message_id
+  FROM tickets_inboundemail e LEFT JOIN tickets_message m ON m.id = e.message_id
+  LEFT JOIN tickets_ticket t ON t.conversation_id = e.conversation_id
+ WHERE e.reference_ids && %(ids)s::varchar[] AND e.decision = 'filed' AND e.id <> %(row)s
+   AND e.conversation_id IS NOT NULL AND e.rfc_message_id IS DISTINCT FROM %(message_id)s
+   AND (e.rfc_message_id = ANY(%(ids)s::varchar[]) OR %(message_id)s = ANY(e.reference_ids))
+UNION ALL
+SELECT 'person', p.id, p.user_id, NULL, NULL, p.name
+  FROM tickets_emailaddress a JOIN tickets_person p ON p.id = a.person_id
+ WHERE lower(a.address) = %(sender)s
+UNION ALL
+SELECT 'inbox', i.id, NULL, NULL, NULL, lower(i.address)
+  FROM tickets_inbox i WHERE lower(i.address) = ANY(%(doors)s::varchar[])
+UNION ALL
+SELECT 'mailbox', b.inbox_id, NULL, NULL, NULL, ''
+  FROM tickets_mailbox b WHERE b.id = %(mailbox)s
+UNION ALL
+(SELECT 'first inbox', i.id, NULL, NULL, NULL, '' FROM tickets_inbox i ORDER BY i.id LIMIT 1)
+"""
+
+
+def _look_up(row: InboundEmail, mail: ParsedEmail) -> _Facts:
+    """Wait for whoever files a related mail, then ask the database once."""
+    sender = normal(mail.sender.email) if mail.sender else ""
+    facts = _Facts(dedupe_key=_dedupe_key(row, mail), sender=sender)
+    named = [one.email for one in (*mail.to, *mail.cc)]
+    recipients = [*mail.delivered_to, *named][:DOORS_MAX]
+    doors = list(dict.fromkeys(without_tag(one) for one in recipients))
+    ids = looked_up(mail.in_reply_to, [*mail.returned_ids, *mail.references])
+    ids = [mail.message_id, *ids] if mail.message_id else ids
+    with connection.cursor() as cursor:
+        _wait_for_related(cursor, [facts.dedupe_key, f"from {sender}", *ids])
+        cursor.execute(
+            LOOK_UP,
+            {
+                "dedupe_key": facts.dedupe_key,
+                "row": row.pk,
+                "tokens": conversations_named(recipients),
+                "ids": ids,
+                "message_id": mail.message_id or None,
+                "sender": sender,
+                "doors": doors,
+                "mailbox": row.mailbox_id,
+            },
+        )
+        found = cursor.fetchall()
+    _sort_out(facts, found, doors)
+    return facts
+
+
+def _wait_for_related(cursor: Any, names: list[str]) -> None:
+    """Hold what this mail shares with others until the transaction ends, in one fixed order.
+
+    A statement of its own: the next one must see what the others committed meanwhile.
+    """
+    keys = sorted({_lock_key(name) for name in names})
+    cursor.execute("SELECT pg_advisory_xact_lock(k) FROM unnest(%s::bigint[]) k", [keys])
+
+
+def _lock_key(name: str) -> int:
+    digest = hashlib.sha256(name.encode("utf-8", "replace")).digest()
+    return int.from_bytes(digest[:8], "big", signed=True)
+
+
+def _dedupe_key(row: InboundEmail, mail: ParsedEmail) -> str:
+    """The same for two copies of one mail, however each of them travelled.
+
+    The Message-ID alone will not do: some programs give the same one to every mail they send.
+    Without one only copies equal in every byte are one mail.
+    """
+    if not mail.message_id:
+        return row.sha256
+    sender = normal(mail.sender.email) if mail.sender else ""
+    date = mail.date.isoformat() if mail.date else ""
+    return hashlib.sha256(f"{mail.message_id}\n{sender}\n{date}".encode()).hexdigest()
+
+
+def _sort_out(facts: _Facts, found: list[tuple[Any, ...]], doors: list[str]) -> None:
+    inboxes: dict[str, int] = {}
+    fallback: dict[str, int] = {}
+    known: dict[str, list[Known]] = defaultdict(list)
+    for what, pk, other, number, seq, name in found:
+        if what in {"token", "ours", "theirs"}:
+            known[what].append(Known(name, other, number, seq))
+        elif what == "copy":
+            facts.copy_id, facts.copy = pk, Known("", other, number, None) if other else None
+        elif what == "person":
+            facts.person = Person(pk=pk, name=name, user_id=other)
+        elif what == "inbox":
+            inboxes[name] = pk
+        else:
+            fallback[what] = pk
+    facts.tokens, facts.ours, facts.theirs = known["token"], known["ours"], known["theirs"]
+    addressed = next((inboxes[door] for door in doors if door in inboxes), None)
+    facts.inbox_id = addressed or fallback.get("mailbox") or fallback.get("first inbox")
+
+
+# --- What becomes of it -----------------------------------------------------------------------
+
+
+def _decide(row: InboundEmail, mail: ParsedEmail, facts: _Facts) -> dict[str, Any]:
+    """Do what is to be done; return what the row says about it."""
+    if facts.copy_id is not None:
+        where = f", which is in #{facts.copy.ticket_number}" if facts.copy else ""
+        conversation = facts.copy.conversation_id if facts.copy else None
+        return {
+            "decision": Decision.DUPLICATE,
+            "reason": f"The same as mail {facts.copy_id}{where}.",
+            "conversation_id": conversation,
+        }
+    decided = _join_or_open(row, mail, facts)
+    return {"dedupe_key": facts.dedupe_key, **decided}
+
+
+def _join_or_open(row: InboundEmail, mail: ParsedEmail, facts: _Facts) -> dict[str, Any]:
+    own = [known for known in facts.ours if known.rfc_message_id == mail.message_id]
+    if own:
+        return _ignored(f"It is our own mail, message {own[0].seq} of #{own[0].ticket_number}.")
+    found = match(
+        tokens=facts.tokens,
+        in_reply_to=mail.in_reply_to,
+        references=[*mail.returned_ids, *mail.references],
+        known=[*facts.ours, *facts.theirs],
+    )
+    if mail.bounce is not None and (found or mail.bounce.is_standard or not facts.sender):
+        return _file_report(row, mail, mail.bounce, found)
+    if found is None:
+        return _open(row, mail, facts)
+    if facts.person is not None and facts.person.user_id is not None:
+        return _file_as_note(row, mail, facts.person, found)
+    return _join(row, mail, facts, found)
+
+
+def _ignored(reason: str) -> dict[str, Any]:
+    return {"decision": Decision.IGNORED, "reason": reason}
+
+
+def _filed(message: Message, reason: str) -> dict[str, Any]:
+    return {
+        "decision": Decision.FILED,
+        "reason": reason,
+        "conversation_id": message.conversation_id,
+        "message": message,
+    }
+
+
+def _file_report(
+    row: InboundEmail, mail: ParsedEmail, bounce: Bounce, found: Match | None
+) -> dict[str, Any]:
+    """A delivery report is for staff: what we sent did not arrive."""
+    if found is None:
+        return _ignored("It is a delivery report that belongs to no conversation.")
+    recipient = bounce.recipient or _("a recipient")
+    words = _("A mail to %(recipient)s was not delivered.") % {"recipient": recipient}
+    body = f"{words}\n{bounce.status} {bounce.reason}".strip()
+    message = _note(row, found.conversation_id, author=None, body=body, quoted=mail.text)
+    return _filed(message, f"It is a delivery report. {found.reason}")
+
+
+def _file_as_note(
+    row: InboundEmail, mail: ParsedEmail, person: Person, found: Match
+) -> dict[str, Any]:
+    """Anyone can write a colleague's address into From, and customers must not be fooled by it."""
+    body, quoted = _body(mail)
+    message = _note(row, found.conversation_id, author=person, body=body, quoted=quoted)
+    return _filed(
+        message, f"It is from the address of someone on staff, so a note. {found.reason}"
+    )
+
+
+def _note(
+    row: InboundEmail, conversation_id: int, *, author: Person | None, body: str, quoted: str
+) -> Message:
+    conversation = Conversation.objects.select_for_update(no_key=True).get(pk=conversation_id)
+    return append_entry(
+        conversation,
+        kind=Message.Kind.NOTE,
+        via=Message.Via.EMAIL,
+        author=author,
+        body=body,
+        quoted=quoted[: settings.MESSAGE_MAX_CHARS],
+        created_at=row.received_at,
+    )
+
+
+def _open(row: InboundEmail, mail: ParsedEmail, facts: _Facts) -> dict[str, Any]:
+    if facts.inbox_id is None:
+        raise GiveUp("There is no inbox in which a ticket could be opened.")
+    person = facts.person or _new_person(mail, facts.sender)
+    conversation = Conversation.objects.create(
+        channel=Conversation.Channel.EMAIL, last_seq=1, last_public_seq=1
+    )
+    _sit_down(conversation, person, sees_after_seq=0)
+    body, quoted = _body(mail)
+    message = write_entry(
+        conversation,
+        after=0,
+        kind=Message.Kind.REPLY,
+        audience=Message.Audience.EVERYONE,
+        via=Message.Via.EMAIL,
+        author=person,
+        body=body,
+        quoted=quoted,
+        created_at=row.received_at,
+        searched_too=mail.subject,
+    )
+    ticket = open_ticket(
+        conversation,
+        inbox_id=facts.inbox_id,
+        requester=person,
+        subject=mail.subject or body,
+        first=message,
+    )
+    announce(ticket, message, role="customer")
+    why = "it answers no mail we know" if mail.in_reply_to else "it answers no mail"
+    return _filed(message, f"Opened #{ticket.number}: {why}.")
+
+
+def _join(row: InboundEmail, mail: ParsedEmail, facts: _Facts, found: Match) -> dict[str, Any]:
+    """Say it in the conversation it answers. Nobody is mailed a copy: the sender chose in their
+    own mail program who gets one."""
+    person = facts.person or _new_person(mail, facts.sender)
+    place = _take_place(found.conversation_id, person)
+    conversation = place.conversation
+    if place.seat_id is None:
+        _sit_down(conversation, person, sees_after_seq=conversation.last_seq - 1)
+    elif place.left_at is not None or place.reach != Participant.Reach.EMAIL:
+        Participant.objects.filter(pk=place.seat_id).update(
+            left_at=None, reach=Participant.Reach.EMAIL
+        )
+    body, quoted = _body(mail)
+    message = write_entry(
+        conversation,
+        after=place.after,
+        kind=Message.Kind.REPLY,
+        audience=Message.Audience.EVERYONE,
+        via=Message.Via.EMAIL,
+        author=person,
+        body=body,
+        quoted=quoted,
+        created_at=row.received_at,
+    )
+    if ticket := ticket_of(conversation):
+        ticket_hears(ticket, message, role="customer", reopens=not mail.auto_submitted)
+    reason = f"It is an automatic mail. {found.reason}" if mail.auto_submitted else found.reason
+    return _filed(message, reason)
+
+
+def _new_person(mail: ParsedEmail, address: str) -> Person:
+    """A customer we have not heard of. Nobody else adds this address: we hold its lock."""
+    name = (mail.sender.name if mail.sender else "") or address.partition("@")[0]
+    person = Person.objects.create(name=name[:NAME_MAX_CHARS])
+    EmailAddress.objects.create(person=person, address=address)
+    return person
+
+
+def _sit_down(conversation: Conversation, person: Person, *, sees_after_seq: int) -> None:
+    Participant.objects.create(
+        conversation=conversation,
+        person=person,
+        role=Participant.Role.CUSTOMER,
+        reach=Participant.Reach.EMAIL,
+        sees_after_seq=sees_after_seq,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """The next place in a timeline, ours until the transaction ends, and the person's seat."""
+
+    conversation: Conversation
+    after: int
+    seat_id: int | None
+    left_at: datetime | None
+    reach: str | None
+
+
+# Lock, next place and seat in one statement. The seat is read as it was before the lock was
+# waited for, which is as good: only mail of this sender seats them, and that waits elsewhere.
+TAKE_PLACE = """
+WITH was AS (
+    SELECT c.id, c.last_public_seq AS after, p.id AS seat_id, p.left_at, p.reach
+      FROM tickets_conversation c
+      LEFT JOIN tickets_participant p ON p.conversation_id = c.id AND p.person_id = %s
+     WHERE c.id = %s
+       FOR NO KEY UPDATE OF c
+)
+UPDATE tickets_conversation c
+   SET last_seq = c.last_seq + 1, last_public_seq = c.last_seq + 1
+  FROM was
+ WHERE c.id = was.id
+RETURNING c.id, c.channel, c.last_seq, c.last_public_seq, c.created_at,
+          was.after, was.seat_id, was.left_at, was.reach
+"""
+
+
+def _take_place(conversation_id: int, person: Person) -> _Place:
+    with connection.cursor() as cursor:
+        cursor.execute(TAKE_PLACE, [person.pk, conversation_id])
+        found = cursor.fetchone()
+    if found is None:
+        raise LookupError(f"Conversation {conversation_id} is gone.")  # tried again later
+    names = ("id", "channel", "last_seq", "last_public_seq", "created_at")
+    conversation = Conversation.from_db("default", names, found[:5])
+    return _Place(conversation, *found[5:])
+
+
+def _body(mail: ParsedEmail) -> tuple[str, str]:
+    """What is shown at once, and what is folded away. Never empty at the front."""
+    body, quoted = mail.visible_reply.strip(), mail.quoted.strip("\n")
+    limit = settings.MESSAGE_MAX_CHARS
+    if len(body) > limit:
+        body, quoted = body[:limit], f"{body[limit:]}\n{quoted}"
+    if not body:
+        lines = [_("(This mail has no text.)")]
+        lines += [f"{one.name}, {filesizeformat(one.size)}" for one in mail.attachments[:20]]
+        body = "\n".join(lines)
+    return body, quoted.strip("\n")
