@@ -1,0 +1,98 @@
+"""The door for visitors: which inbox a page may show, and whose conversation a token opens."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Sequence
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+from uuid import UUID
+
+from django.conf import settings
+from django.db.models import Exists, OuterRef
+from django.http.request import validate_host
+from django.utils.timezone import now
+
+from chat.models import VisitorSession
+from chat.tokens import WrongToken, session_id_in
+from helpdesk.lib.errors import NotFound
+from tickets.access import Viewer, visitor
+from tickets.models import Inbox, Participant
+
+
+class WrongOrigin(Exception):
+    """A page that may not show this inbox asked for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """A visitor who was let in, and the one conversation that is theirs."""
+
+    session_id: UUID
+    viewer: Viewer
+    conversation_id: int
+    inbox_id: int
+
+
+def access_inbox(key: str, *, origin: str, host: str) -> Inbox:
+    """The inbox of a widget key, for a page of `origin`; `host` is where it asked us.
+
+    Our own pages may show every inbox; other pages only those that name their origin in
+    `allowed_origins`, letter for letter. A request without an Origin header comes from no
+    page, so there is no page to refuse: the token still has to be right.
+
+    Raises NotFound for a key that is nobody's, WrongOrigin.
+    """
+    inbox = Inbox.objects.filter(widget_key=key).first()
+    if inbox is None:
+        raise NotFound
+    if origin and not is_own(origin, host) and origin not in inbox.allowed_origins:
+        raise WrongOrigin
+    return inbox
+
+
+def is_own(origin: str, host: str) -> bool:
+    """Is a page of `origin` one of ours, asked for at `host`?"""
+    if origin == settings.SITE_URL:
+        return True
+    parts = urlsplit(origin)
+    return parts.netloc == host and validate_host(parts.hostname or "", settings.ALLOWED_HOSTS)
+
+
+def access_session(inbox: Inbox, token: str) -> VisitorSession:
+    """The session that a token opens in an inbox, with its person.
+
+    Raises WrongToken if it is forged, expired or revoked, and NotFound if it belongs to
+    another inbox or its person has left the conversation.
+    """
+    seat = Participant.objects.filter(
+        conversation=OuterRef("conversation"), person=OuterRef("person"), left_at=None
+    )
+    sessions = VisitorSession.objects.select_related("person").annotate(seated=Exists(seat))
+    session = sessions.filter(pk=session_id_in(token)).first()
+    if session is None or session.revoked_at is not None or session.expires_at <= now():
+        raise WrongToken
+    if session.inbox_id != inbox.pk or not session.seated:
+        raise NotFound
+    return session
+
+
+def visit_of(session: VisitorSession) -> Visit:
+    return Visit(session.pk, visitor(session.person), session.conversation_id, session.inbox_id)
+
+
+def address_of(peer: str, forwarded_for: Sequence[str]) -> str:
+    """Whom to count a request for: the address, or the /64 that a household has in IPv6.
+
+    `forwarded_for` are the entries of X-Forwarded-For; only the last TRUSTED_PROXIES of them
+    were written by someone we know.
+    """
+    hops = [*forwarded_for, peer]
+    address = hops[-1 - min(settings.TRUSTED_PROXIES, len(hops) - 1)]
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    if parsed.version == 4:
+        return address
+    return str(ipaddress.ip_network((parsed, 64), strict=False))

@@ -1,0 +1,355 @@
+"""The live sockets: a visitor's, for one conversation, and the desk's, for all one may see.
+
+`enter` of each says who may come in and what they hear. It is asked again before an event is
+passed on or a frame obeyed if it was last asked more than RECHECK_SECONDS ago. What goes wrong
+becomes a close code in `dispatch`, once for both. The database is touched in threads only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from functools import partial
+from importlib import import_module
+from typing import Any, ParamSpec, TypeVar
+
+from channels.consumer import get_handler_name
+from channels.exceptions import StopConsumer
+from channels.generic.websocket import AsyncWebsocketConsumer
+from django.conf import settings
+from django.contrib.auth import get_user
+from django.db import InterfaceError, OperationalError, connection
+from django.http import HttpRequest, parse_cookie
+from psycopg_pool import PoolTimeout
+from redis.exceptions import RedisError
+
+from chat import protocol
+from chat.access import Visit, WrongOrigin, access_inbox, address_of, is_own
+from chat.operations import resume_session, send_from_visitor
+from chat.protocol import BadFrame, DeskTyping, Hello, Seen, Send, Typing, Unwatch, Watch
+from chat.queries import standing
+from chat.tokens import WrongToken
+from helpdesk.lib.errors import NotFound, Refused, SlowDown
+from helpdesk.lib.live import ring_async
+from tickets import events
+from tickets.access import Viewer, access_conversation, viewer_for, visible_inboxes
+from tickets.models import Person
+from tickets.operations import mark_read
+
+log = logging.getLogger(__name__)
+
+RECHECK_SECONDS = 15
+HELLO_SECONDS = 10  # how long a socket may stay open without saying whose it is
+TYPING_SECONDS = 1  # "is typing" is passed on at most this often
+FRAMES_A_SECOND = 20  # a widget sends far fewer; what sends more is no widget
+FRAMES_AT_ONCE = 60
+STORE_THREADS = 8
+AWAY = (OperationalError, InterfaceError, PoolTimeout, RedisError, OSError)
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_threads = ThreadPoolExecutor(STORE_THREADS, thread_name_prefix="store")
+
+
+async def stored(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Run something that uses the database, in one of a few threads that keep a connection.
+
+    It runs a second time if the connection turns out to be dead, as all are after a restart of
+    PostgreSQL: so it must be harmless to do twice.
+    """
+    loop = asyncio.get_running_loop()
+    return await loop.run_in_executor(_threads, partial(_try_twice, partial(work, *args, **kwargs)))
+
+
+def _try_twice(work: Callable[[], T]) -> T:
+    try:
+        return work()
+    except (OperationalError, InterfaceError):
+        connection.close()
+    try:
+        return work()
+    except (OperationalError, InterfaceError):
+        connection.close()
+        raise
+
+
+class LiveConsumer(AsyncWebsocketConsumer):
+    """What both sockets share: coming in, reading frames, passing on events, closing."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.closed = False
+        self.checked_at = 0.0  # when `enter` was last asked; 0: nobody is in yet
+        self.heard: set[str] = set()  # groups
+        self.frames = float(FRAMES_AT_ONCE)
+        self.frame_at = time.monotonic()
+        self.typing_at = 0.0
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        except (RedisError, OSError) as error:  # before a socket has a channel of its own
+            log.warning("socket refused, Redis is away: %s", error)
+            await send({"type": "websocket.close", "code": protocol.CLOSE_TRY_AGAIN})
+
+    async def dispatch(self, message: dict[str, Any]) -> None:
+        # As the parent's, without its trip to a thread for every single event.
+        try:
+            await getattr(self, get_handler_name(message))(message)
+        except BadFrame:
+            await self.close(protocol.CLOSE_BAD_FRAME)
+        except WrongToken:
+            await self.close(protocol.CLOSE_UNAUTHORIZED)
+        except WrongOrigin:
+            await self.close(protocol.CLOSE_FORBIDDEN_ORIGIN)
+        except NotFound:
+            await self.close(protocol.CLOSE_NOT_FOUND)
+        except AWAY as error:
+            log.warning("socket closed, a store is away: %s", error)
+            await self.close(protocol.CLOSE_TRY_AGAIN)
+
+    async def close(self, code: int | None = None, reason: str | None = None) -> None:
+        if not self.closed:
+            self.closed = True
+            await super().close(code, reason)
+
+    async def websocket_connect(self, message: Any) -> None:
+        await self.accept()  # browsers see a close code only of an accepted socket
+        await self.connected()
+
+    async def websocket_receive(self, message: Any) -> None:
+        if self.closed:
+            return
+        self._spend_frame()
+        await self.obey(message.get("text"))
+
+    async def websocket_disconnect(self, message: Any) -> None:
+        self.closed = True
+        with suppress(*AWAY):
+            await self.listen_to(())
+        await self.disconnect(message["code"])
+        raise StopConsumer
+
+    async def live_event(self, message: dict[str, Any]) -> None:
+        if self.closed or not self.checked_at:
+            return
+        await self.recheck()
+        await self.hear(message["event"])
+
+    async def recheck(self) -> None:
+        if time.monotonic() - self.checked_at > RECHECK_SECONDS:
+            await self.enter()
+
+    async def listen_to(self, groups: Iterable[str]) -> None:
+        """Hear these groups and no others."""
+        wanted = set(groups)
+        for group in self.heard - wanted:
+            await self.channel_layer.group_discard(group, self.channel_name)
+            self.heard.discard(group)
+        for group in wanted - self.heard:
+            await self.channel_layer.group_add(group, self.channel_name)
+            self.heard.add(group)
+
+    async def reply(self, frame: dict[str, Any]) -> None:
+        await self.send(text_data=protocol.encode(frame))
+
+    async def tell_typing(
+        self, conversation_id: int, person: Person, role: str, *, typing: bool
+    ) -> None:
+        """Let the others know who is writing. A stop always gets through."""
+        moment = time.monotonic()
+        if typing and moment - self.typing_at < TYPING_SECONDS:
+            return
+        self.typing_at = moment
+        event = {
+            "type": "typing.changed",
+            "conversation": conversation_id,
+            "person": person.pk,
+            "name": person.name,
+            "role": role,
+            "typing": typing,
+        }
+        await ring_async(events.everyone(conversation_id), event)
+
+    def header(self, name: bytes) -> str:
+        found = [value for key, value in self.scope["headers"] if key == name]
+        return b",".join(found).decode("latin-1")
+
+    def _spend_frame(self) -> None:
+        moment = time.monotonic()
+        earned = (moment - self.frame_at) * FRAMES_A_SECOND
+        self.frames = min(FRAMES_AT_ONCE, self.frames + earned) - 1
+        self.frame_at = moment
+        if self.frames < 0:
+            raise BadFrame
+
+    async def connected(self) -> None:
+        raise NotImplementedError
+
+    async def enter(self) -> None:
+        raise NotImplementedError
+
+    async def obey(self, text: str | None) -> None:
+        raise NotImplementedError
+
+    async def hear(self, event: dict[str, Any]) -> None:
+        raise NotImplementedError
+
+
+class VisitorConsumer(LiveConsumer):
+    """A widget. It says hello with its token and is then in its one conversation."""
+
+    visit: Visit
+    token = ""
+    hello_timer: asyncio.TimerHandle
+    goodbye: asyncio.Task[None]
+
+    async def connected(self) -> None:
+        self.key = self.scope["path"].strip("/").rpartition("/")[2]
+        hops = [hop.strip() for hop in self.header(b"x-forwarded-for").split(",") if hop.strip()]
+        self.address = address_of((self.scope.get("client") or ["local"])[0], hops)
+        self.page = {"origin": self.header(b"origin"), "host": self.header(b"host")}
+        await stored(access_inbox, self.key, **self.page)
+        loop = asyncio.get_running_loop()
+        self.hello_timer = loop.call_later(HELLO_SECONDS, self._show_out)
+
+    async def disconnect(self, code: int) -> None:
+        if hasattr(self, "hello_timer"):
+            self.hello_timer.cancel()
+
+    async def enter(self) -> None:
+        self.visit = await stored(self._enter)
+        self.checked_at = time.monotonic()
+
+    def _enter(self) -> Visit:
+        return resume_session(access_inbox(self.key, **self.page), self.token)
+
+    async def obey(self, text: str | None) -> None:
+        frame = protocol.parse_visitor_frame(text)
+        if isinstance(frame, Hello) == bool(self.checked_at):
+            raise BadFrame  # hello comes first, and once
+        if self.checked_at:
+            await self.recheck()
+        match frame:
+            case Hello(token):
+                await self._hello(token)
+            case Send(client_token, body):
+                await self._send(client_token, body)
+            case Typing(typing):
+                person = self.visit.viewer.person
+                await self.tell_typing(
+                    self.visit.conversation_id, person, "customer", typing=typing
+                )
+            case Seen(seq):
+                await stored(mark_read, self.visit.viewer, self.visit.conversation_id, seq)
+
+    async def hear(self, event: dict[str, Any]) -> None:
+        match event:
+            case {"type": "session.revoked", "session": session}:
+                if session == self.visit.session_id.hex:
+                    raise WrongToken
+            case {"type": "typing.changed", "person": self.visit.viewer.person.pk}:
+                pass  # said by this visitor, in this tab or another
+            case _:
+                await self.reply(event)
+
+    async def _hello(self, token: str) -> None:
+        self.hello_timer.cancel()
+        self.token = token
+        await self.enter()
+        # First listen, then look: what is posted in between is heard, not missed.
+        await self.listen_to({events.everyone(self.visit.conversation_id)})
+        await self.reply(protocol.ready(await stored(standing, self.visit)))
+
+    async def _send(self, client_token: Any, body: str) -> None:
+        try:
+            message = await stored(
+                send_from_visitor,
+                self.visit,
+                body=body,
+                client_token=client_token,
+                address=self.address,
+            )
+        except Refused as error:
+            await self.reply(protocol.refused(client_token, str(error)))
+        except SlowDown as error:
+            await self.reply(
+                protocol.slow_down(client_token, str(error), error.retry_after_seconds)
+            )
+        else:
+            await self.reply(protocol.ack(client_token, events.as_json(message)))
+
+    def _show_out(self) -> None:
+        self.goodbye = asyncio.get_running_loop().create_task(
+            self.close(protocol.CLOSE_UNAUTHORIZED)
+        )
+
+
+class DeskConsumer(LiveConsumer):
+    """A staff page: it hears of every ticket in its inboxes, and all of the one it shows."""
+
+    viewer: Viewer
+    watched: int | None = None
+
+    async def connected(self) -> None:
+        origin = self.header(b"origin")
+        if origin and not is_own(origin, self.header(b"host")):
+            raise WrongOrigin  # another site's page, with our cookie
+        await self.enter()
+        await self.reply({"type": "ready"})
+
+    async def enter(self) -> None:
+        self.viewer, inboxes = await stored(self._enter)
+        groups = {events.desk(inbox_id) for inbox_id in inboxes}
+        if self.watched is not None:
+            groups |= {events.everyone(self.watched), events.staff(self.watched)}
+        await self.listen_to(groups)
+        self.checked_at = time.monotonic()
+
+    def _enter(self) -> tuple[Viewer, list[int]]:
+        viewer = staff_with(self.header(b"cookie"))
+        if self.watched is not None:
+            access_conversation(viewer, self.watched)
+        return viewer, list(visible_inboxes(viewer).values_list("pk", flat=True))
+
+    async def obey(self, text: str | None) -> None:
+        frame = protocol.parse_desk_frame(text)
+        await self.recheck()
+        match frame:
+            case Watch(conversation_id):
+                self.watched = conversation_id
+                await self.enter()
+                await self.reply({"type": "watching", "conversation": conversation_id})
+            case Unwatch():
+                self.watched = None
+                await self.enter()
+            case DeskTyping(conversation_id, typing):
+                if conversation_id == self.watched:
+                    await self.tell_typing(
+                        conversation_id, self.viewer.person, "staff", typing=typing
+                    )
+
+    async def hear(self, event: dict[str, Any]) -> None:
+        match event:
+            case {"type": "session.revoked"}:
+                pass  # between us and the visitor's socket
+            case {"type": "typing.changed", "person": self.viewer.person.pk}:
+                pass
+            case _:
+                await self.reply(event)
+
+
+def staff_with(cookie: str) -> Viewer:
+    """Who is logged in with this Cookie header. Raises WrongToken if no one is (any more)."""
+    key = parse_cookie(cookie).get(settings.SESSION_COOKIE_NAME)
+    request = HttpRequest()
+    request.session = import_module(settings.SESSION_ENGINE).SessionStore(key)
+    try:
+        return viewer_for(get_user(request))
+    except NotFound as error:
+        raise WrongToken from error

@@ -1,0 +1,17 @@
+from __future__ import annotations
+
+from django.urls import path
+
+from chat import api, views
+
+app_name = "chat"
+
+urlpatterns = [
+    path("widget.js", views.widget_script, name="script"),
+    path("demo/", views.demo, name="demo"),
+    path("widget/<str:key>/config", api.ConfigView.as_view(), name="config"),
+    path("widget/<str:key>/sessions", api.SessionsView.as_view(), name="sessions"),
+    path("widget/<str:key>/messages", api.MessagesView.as_view(), name="messages"),
+    path("widget/<str:key>/human", api.HumanView.as_view(), name="human"),
+    path("widget/<str:key>/seen", api.SeenView.as_view(), name="seen"),
+]
