@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import pytest
 from django.core.cache import cache
+from pytest_django.fixtures import Settings
 
 from tests import make
 from tickets.access import Viewer
@@ -14,8 +15,14 @@ from tickets.models import Inbox, Team, Ticket
 @pytest.fixture(autouse=True)
 def _fresh_limits(request: pytest.FixtureRequest) -> None:
     """Rate limits count per test."""
-    if request.node.get_closest_marker("django_db"):
+    if {"db", "transactional_db"} & set(request.fixturenames):
         cache.clear()
+
+
+@pytest.fixture(autouse=True)
+def _quick_passwords(settings: Settings) -> None:
+    """Logins are made in nearly every test; a slow hash guards nobody there."""
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 
 @pytest.fixture

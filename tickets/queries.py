@@ -151,33 +151,29 @@ def search_tickets(viewer: Viewer, text: str) -> list[Hit]:
     Words match by their beginning, without case or accents; the subject counts as part of
     the first message, the author's name of each of theirs. `#12` and `12` also find ticket 12.
     """
-    hits: dict[int, Hit] = {}
-    if number := re.fullmatch(r"\s*#?(\d{1,18})\s*", text):
-        found = _with_people(visible_tickets(viewer).filter(number=int(number[1]))).first()
-        if found:
-            hits[found.number] = Hit(found, None)
-    query = _search_query(text)
-    if query is None:
-        return list(hits.values())
-    matches = (
-        Message.objects.filter(
-            search=query, conversation__ticket__in=visible_tickets(viewer).values("number")
-        )
-        .select_related("author")
-        .defer("search", "quoted")
-        .order_by("-pk")[:SEARCH_DEPTH_ROWS]
-    )
     latest: dict[int, Message] = {}
-    for message in matches:
-        latest.setdefault(message.conversation_id, message)
-    tickets = {
-        ticket.conversation_id: ticket
-        for ticket in _with_people(Ticket.objects.filter(conversation__in=list(latest)))
-    }
-    for conversation_id, message in latest.items():
-        ticket = tickets[conversation_id]
-        hits.setdefault(ticket.number, Hit(ticket, message))
-    return list(hits.values())[:SEARCH_ROWS]
+    if (query := _search_query(text)) is not None:
+        matches = (
+            Message.objects.filter(
+                search=query, conversation__ticket__in=visible_tickets(viewer).values("number")
+            )
+            .select_related("author")
+            .defer("search", "quoted")
+            .order_by("-pk")[:SEARCH_DEPTH_ROWS]
+        )
+        for message in matches:
+            latest.setdefault(message.conversation_id, message)
+    written = re.fullmatch(r"\s*#?(\d{1,18})\s*", text)
+    number = int(written[1]) if written else 0
+    wanted = visible_tickets(viewer).filter(Q(conversation__in=list(latest)) | Q(number=number))
+    found = {ticket.conversation_id: ticket for ticket in _with_people(wanted)}
+    hits = [Hit(ticket, None) for ticket in found.values() if ticket.number == number]
+    hits += [
+        Hit(found[conversation_id], message)
+        for conversation_id, message in latest.items()
+        if found[conversation_id].number != number
+    ]
+    return hits[:SEARCH_ROWS]
 
 
 def _with_people(tickets: QuerySet[Ticket]) -> QuerySet[Ticket]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
+from collections.abc import Mapping
 
-from django.core.cache import cache
+from helpdesk.lib.redis_client import AWAY, redis_client
 
 log = logging.getLogger(__name__)
 
@@ -17,14 +19,22 @@ def hit(key: str, limit: int, seconds: int) -> int:
     towards the next window. With Redis away everything is allowed: a limit guards against
     floods and must not become an outage of its own.
     """
+    return hit_all({key: limit}, seconds)
+
+
+def hit_all(limits: Mapping[str, int], seconds: int) -> int:
+    """As `hit`, for several {key: limit} in one trip; the use is allowed if all allow it."""
     window, elapsed = divmod(time.time(), seconds)
-    name = f"limit:{key}:{int(window)}"
     try:
-        cache.add(name, 0, timeout=seconds + 1)
-        used = cache.incr(name)
-    except ValueError:  # the window ended between the two commands
+        with redis_client().pipeline(transaction=False) as pipe:
+            for key in limits:
+                name = f"limit:{key}:{int(window)}"
+                pipe.set(name, 0, ex=seconds + 1, nx=True)
+                pipe.incr(name)
+            used = pipe.execute()[1::2]
+    except AWAY as error:
+        log.warning("limits %s not counted: %s", ", ".join(limits), error)
         return 0
-    except Exception as error:  # noqa: BLE001 - each client library has its own connection errors
-        log.warning("limit %s not counted: %s", key, error)
+    if all(count <= limit for count, limit in zip(used, limits.values(), strict=True)):
         return 0
-    return 0 if used <= limit else max(1, round(seconds - elapsed))
+    return math.ceil(seconds - elapsed)

@@ -21,6 +21,8 @@ def clean(text: str) -> str:
 
 def fold(text: str) -> str:
     """The text as search compares it: no marks, no case ("Übung" and "ubung" are one word)."""
+    if text.isascii():
+        return text.lower()
     decomposed = unicodedata.normalize("NFKD", text)
     return "".join(c for c in decomposed if not unicodedata.combining(c)).casefold()
 

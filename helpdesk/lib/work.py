@@ -22,8 +22,8 @@ from typing import Any, ClassVar, TypeVar
 
 from celery import current_app
 from django.apps import apps
-from django.db import models, transaction
-from django.db.models import F, Q, QuerySet
+from django.db import connection, models, transaction
+from django.db.models import Q, QuerySet
 from django.utils.timezone import now
 from django.utils.translation import gettext_lazy as _
 
@@ -108,20 +108,28 @@ def claimable(model: type[Row]) -> QuerySet[Row]:
     )
 
 
+# The rule of `claimable` and the claim in one statement: of several workers, the one whose UPDATE
+# still finds the row claimable has it.
+CLAIM = """
+UPDATE {table}
+   SET state = 'running', lease = %(lease)s, leased_until = %(until)s, attempts = attempts + 1
+ WHERE id = %(pk)s
+   AND (state = 'queued' AND due_at <= %(now)s OR state = 'running' AND leased_until < %(now)s)
+RETURNING *
+"""
+
+
 def claim(model: type[Row], pk: int) -> Row | None:
     """Take one row for this worker, or None if it is not to be had. One UPDATE decides."""
-    lease = uuid.uuid4()
-    won = (
-        claimable(model)
-        .filter(pk=pk)
-        .update(
-            state=Work.State.RUNNING,
-            lease=lease,
-            leased_until=now() + timedelta(seconds=model.LEASE_SECONDS),
-            attempts=F("attempts") + 1,
-        )
-    )
-    return model._default_manager.get(pk=pk) if won else None
+    moment = now()
+    given = {
+        "pk": pk,
+        "lease": uuid.uuid4(),
+        "now": moment,
+        "until": moment + timedelta(seconds=model.LEASE_SECONDS),
+    }
+    statement = CLAIM.format(table=connection.ops.quote_name(model._meta.db_table))
+    return next(iter(model._default_manager.raw(statement, given)), None)
 
 
 def perform(model: type[Row], pk: int, action: Callable[[Row], None]) -> None:

@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from django.core.management.base import BaseCommand, CommandError
+from django.db import connection
+from django.db.models import Exists, F, Max, OuterRef, Q
+from django.db.models.functions import Coalesce
+
+from tickets.models import Conversation, Message, OutgoingEmail, Participant
+
+MISCOUNTED = """
+SELECT inbox_id, status, assignee_id, sum(counted), sum(real) FROM (
+    SELECT inbox_id, status, assignee_id, amount AS counted, 0 AS real FROM tickets_ticketcount
+    UNION ALL
+    SELECT inbox_id, status, assignee_id, 0, 1 FROM tickets_ticket
+) AS both_sides GROUP BY inbox_id, status, assignee_id HAVING sum(counted) <> sum(real)
+"""
+
+
+class Command(BaseCommand):
+    help = "Check what the database cannot enforce by itself. Exits 1 if anything is wrong."
+
+    def handle(self, **options: object) -> None:
+        found = list(problems())
+        for line in found:
+            self.stdout.write(line)
+        if found:
+            raise CommandError(f"{len(found)} broken invariants.")
+        self.stdout.write("All invariants hold.")
+
+
+def problems() -> Iterator[str]:
+    """One line for each thing that should not be."""
+    yield from _gaps()
+    yield from _strangers()
+    yield from _leaks()
+    yield from _miscounts()
+
+
+def _gaps() -> Iterator[str]:
+    public = Max("messages__seq", filter=Q(messages__audience=Message.Audience.EVERYONE))
+    ends = Conversation.objects.annotate(
+        top=Coalesce(Max("messages__seq"), 0), public_top=Coalesce(public, 0)
+    )
+    for row in ends.exclude(top=F("last_seq"), public_top=F("last_public_seq")).iterator():
+        yield (
+            f"conversation {row.pk}: ends at {row.last_seq} (public {row.last_public_seq}), "
+            f"its last entries are {row.top} and {row.public_top}"
+        )
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT conversation_id, count(*), max(seq) FROM tickets_message "
+            "GROUP BY conversation_id HAVING count(*) <> max(seq)"
+        )
+        for pk, count, top in cursor.fetchall():
+            yield f"conversation {pk}: {count} entries, but the last is number {top}"
+
+
+def _strangers() -> Iterator[str]:
+    seat = Participant.objects.filter(
+        conversation=OuterRef("conversation"), person=OuterRef("author")
+    )
+    customers = Message.objects.filter(author__user=None, author__is_assistant=False)
+    for message in customers.exclude(Exists(seat)).exclude(author=None).iterator():
+        yield f"message {message.pk}: a customer wrote where they have no seat"
+
+
+def _leaks() -> Iterator[str]:
+    leaving = OutgoingEmail.objects.exclude(message__audience=Message.Audience.EVERYONE)
+    for outgoing in leaving.iterator():
+        yield f"outgoing email {outgoing.pk}: what is for staff is about to leave the desk"
+
+
+def _miscounts() -> Iterator[str]:
+    with connection.cursor() as cursor:
+        cursor.execute(MISCOUNTED)
+        for inbox, status, assignee, counted, real in cursor.fetchall():
+            yield (
+                f"counter of inbox {inbox}, {status}, assignee {assignee}: "
+                f"{counted} instead of {real}"
+            )

@@ -1,0 +1,282 @@
+"""The whole product under fire: what was accepted is stored once, in order, and reaches the
+other side once, while worker, web server and Redis are killed in turn."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import email
+import email.policy
+import random
+import re
+import signal
+from collections import Counter
+from collections.abc import AsyncIterator, Coroutine
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.clients import Staff, Visitor
+from tests.stack import Stack
+
+pytestmark = pytest.mark.stack
+
+VISITORS = 8
+FROM_EACH_VISITOR = 25
+TO_EACH_VISITOR = 18
+MAILS = 100
+REPLIES_BY_MAIL = 20
+KILLS = ("worker", "web", "redis", "web", "worker", "redis")
+SECONDS_BETWEEN_KILLS = 2.5
+SETTLE_SECONDS = 45
+
+
+async def test_nothing_is_lost_or_doubled_while_everything_is_killed_in_turn(
+    stack: Stack,
+) -> None:
+    async with contextlib.AsyncExitStack() as exits:
+        visitors = [await _visitor(stack, exits) for _ in range(VISITORS)]
+        maya = await _staff(stack, exits)
+        talk = Talk(stack, visitors, maya)
+        await talk.open()
+        killing = asyncio.create_task(talk.kill())
+        await asyncio.gather(
+            *[talk.visitor_speaks(visitor) for visitor in visitors],
+            *[talk.staff_speaks(visitor) for visitor in visitors],
+            talk.mails_arrive(),
+        )
+        await killing
+        await talk.settle()
+        await talk.replies_by_mail()
+        talk.close()
+
+    talk.check_chats()
+    talk.check_mails()
+    talk.check_replies_by_mail()
+    assert stack.manage("check_invariants") == "All invariants hold."
+
+
+async def _visitor(stack: Stack, exits: contextlib.AsyncExitStack) -> Visitor:
+    http = await exits.enter_async_context(httpx.AsyncClient(timeout=5))
+    visitor = Visitor(stack.base_url, stack.widget_key, http)
+    await visitor.start()
+    await exits.enter_async_context(_running(visitor.run()))
+    return visitor
+
+
+async def _staff(stack: Stack, exits: contextlib.AsyncExitStack) -> Staff:
+    http = await exits.enter_async_context(httpx.AsyncClient(timeout=5))
+    staff = Staff(stack.base_url, http)
+    await staff.log_in(stack.login, stack.password)
+    return staff
+
+
+@contextlib.asynccontextmanager
+async def _running(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    task = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+class Talk:
+    """What is said and written, and by whom: every body is unique."""
+
+    def __init__(self, stack: Stack, visitors: list[Visitor], maya: Staff) -> None:
+        self.stack = stack
+        self.visitors = visitors
+        self.maya = maya
+        self.said: dict[int, list[str]] = {n: [] for n in range(VISITORS)}
+        self.answered: dict[int, list[str]] = {n: [] for n in range(VISITORS)}
+        self.tickets: dict[int, tuple[int, int]] = {}  # visitor → ticket, conversation
+        self.heard = {n: asyncio.Event() for n in range(VISITORS)}
+        self.mailed_to: list[str] = []
+        self.mail_tickets: list[int] = []
+        self.watchers: list[asyncio.Task[None]] = []
+
+    # --- the traffic ---
+
+    async def open(self) -> None:
+        """Everyone's first words; they open the tickets. Maya opens each of them."""
+        for n, visitor in enumerate(self.visitors):
+            await self._say(n, visitor, "first")
+        await self.stack.until(lambda: all(v.acknowledged for v in self.visitors))
+        for n in range(VISITORS):
+            row = self.stack.row(
+                "SELECT t.number, t.conversation_id FROM tickets_ticket t "
+                "JOIN tickets_message m USING (conversation_id) WHERE m.body = %s",
+                self.said[n][0],
+            )
+            self.tickets[n] = (row[0], row[1])
+            watch = self.maya.watch({row[1]: row[0]}, lambda _, n=n: self.heard[n].set())  # type: ignore[misc]
+            self.watchers += [asyncio.create_task(watch), asyncio.create_task(self._reads(n))]
+
+    async def kill(self) -> None:
+        for name in KILLS:
+            await asyncio.sleep(SECONDS_BETWEEN_KILLS)
+            self.stack.kill(name, signal.SIGKILL)
+
+    async def visitor_speaks(self, visitor: Visitor) -> None:
+        n = self.visitors.index(visitor)
+        for i in range(FROM_EACH_VISITOR):
+            await self._say(n, visitor, f"says {i}")
+            await asyncio.sleep(random.uniform(0.2, 1.0))
+
+    async def staff_speaks(self, visitor: Visitor) -> None:
+        n = self.visitors.index(visitor)
+        for i in range(TO_EACH_VISITOR):
+            body = f"Answer {i} to visitor {n}."
+            self.answered[n].append(body)
+            await self.maya.reply(self.tickets[n][0], body)
+            await asyncio.sleep(random.uniform(0.2, 1.2))
+
+    async def mails_arrive(self) -> None:
+        folder = self.stack.data / "mail" / "in"
+        folder.mkdir(parents=True, exist_ok=True)
+        for i in range(MAILS):
+            _drop(folder, i, _mail(i))
+            if i % 10 == 0:  # some servers deliver a mail twice
+                _drop(folder, i + MAILS, _mail(i))
+            await asyncio.sleep(0.14)
+
+    async def replies_by_mail(self) -> None:
+        """Maya answers some of the mails while the worker dies once more."""
+        rows = self.stack.rows(
+            "SELECT t.number FROM tickets_ticket t WHERE t.subject LIKE 'Mail number %%' "
+            "ORDER BY t.number LIMIT %s",
+            REPLIES_BY_MAIL,
+        )
+        for n, (number,) in enumerate(rows):
+            body = f"Reply by mail to ticket {number}."
+            self.mailed_to.append(body)
+            await self.maya.reply(number, body)
+            if n == REPLIES_BY_MAIL // 2:
+                self.stack.kill("worker", signal.SIGKILL)
+        await self.stack.until(
+            lambda: self.stack.row(
+                "SELECT count(*) FROM tickets_outgoingemail o JOIN tickets_message m "
+                "ON m.id = o.message_id WHERE m.body LIKE 'Reply by mail%%' AND o.state = 'done'"
+            )
+            == (REPLIES_BY_MAIL,),
+            seconds=90,
+        )
+
+    async def settle(self) -> None:
+        """Until everything sent is acknowledged, filed and shown."""
+        ready = [
+            lambda: not any(visitor.unsent for visitor in self.visitors),
+            lambda: all(not self._missing(n) for n in range(VISITORS)),
+            lambda: all(not self._unread(n) for n in range(VISITORS)),
+            lambda: self._filed() == MAILS,
+        ]
+        for condition in ready:
+            await self.stack.until(condition, seconds=SETTLE_SECONDS)
+
+    def close(self) -> None:
+        for task in self.watchers:
+            task.cancel()
+
+    async def _say(self, n: int, visitor: Visitor, what: str) -> None:
+        body = f"Visitor {n} {what}."
+        self.said[n].append(body)
+        await visitor.say(body)
+
+    async def _reads(self, n: int) -> None:
+        """Maya's page of one ticket: asks when the bell rings, and now and then anyway."""
+        while True:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self.heard[n].wait(), 3)
+            self.heard[n].clear()
+            await self.maya.read(self.tickets[n][0])
+
+    def _missing(self, n: int) -> set[str]:
+        return set(self.answered[n]) - {m["body"] for m in self.visitors[n].seen}
+
+    def _unread(self, n: int) -> list[str]:
+        page = "".join(html for _, html in self.maya.shown.get(self.tickets[n][0], []))
+        return [body for body in self.said[n] if body not in page]
+
+    def _filed(self) -> int:
+        row = self.stack.row("SELECT count(*) FROM tickets_inboundemail WHERE decision = 'filed'")
+        return int(row[0])
+
+    # --- the checks ---
+
+    def check_chats(self) -> None:
+        total = 0
+        for n, visitor in enumerate(self.visitors):
+            number, conversation = self.tickets[n]
+            stored = self.stack.rows(
+                "SELECT seq, body, kind, audience, client_token::text FROM tickets_message "
+                "WHERE conversation_id = %s ORDER BY seq",
+                conversation,
+            )
+            assert [row[0] for row in stored] == list(range(1, len(stored) + 1))
+            bodies = [row[1] for row in stored if row[2] == "reply"]
+            # Stored once, and in the order in which each side said it.
+            assert [b for b in bodies if b.startswith("Visitor")] == self.said[n]
+            assert [b for b in bodies if b.startswith("Answer")] == self.answered[n]
+            # Acknowledged is stored, under the same token.
+            tokens = {row[4]: (row[0], row[1]) for row in stored}
+            for token, message in visitor.acknowledged.items():
+                assert tokens[token] == (message["seq"], message["body"])
+            # The visitor saw every public entry once, in order; so did Maya, all of them.
+            public = [(row[0], row[1]) for row in stored if row[3] == "everyone"]
+            assert [(m["seq"], m["body"]) for m in visitor.seen] == public
+            assert [seq for seq, _ in self.maya.shown[number]] == [row[0] for row in stored]
+            total += len(self.said[n]) + len(self.answered[n])
+        assert total >= 300
+
+    def check_mails(self) -> None:
+        rows = self.stack.rows("SELECT state, decision FROM tickets_inboundemail")
+        twice = len(range(0, MAILS, 10))
+        assert Counter(rows) == {("done", "filed"): MAILS, ("done", "duplicate"): twice}
+        bodies = self.stack.rows("SELECT body FROM tickets_message WHERE body LIKE 'Body of mail%%'")
+        expected = {f"Body of mail {i}." for i in range(MAILS)}
+        assert len(bodies) == MAILS
+        assert {body for (body,) in bodies} == expected
+        # A reply joined the conversation of the mail it answers: two mails, one ticket.
+        shared = self.stack.rows(
+            "SELECT count(*) FROM tickets_message WHERE body LIKE 'Body of mail%%' "
+            "GROUP BY conversation_id"
+        )
+        assert Counter(shared) == {(2,): MAILS // 2}
+
+    def check_replies_by_mail(self) -> None:
+        out = self.stack.data / "mail" / "out"
+        mails = [
+            email.message_from_bytes(path.read_bytes(), policy=email.policy.default)
+            for path in out.glob("*.eml")
+        ]
+        texts = [m.get_body(("plain",)).get_content() for m in mails]  # type: ignore[union-attr]
+        sent = [
+            found[0] for text in texts if (found := re.search(r"Reply by mail to .*?\.", text))
+        ]
+        assert sorted(sent) == sorted(self.mailed_to)
+        assert len({m["Message-ID"] for m in mails}) == len(mails)
+
+
+def _mail(i: int) -> bytes:
+    """Even numbers begin a conversation, odd ones answer the mail before them."""
+    parent = f"In-Reply-To: <mail-{i - 1}@test.example>\r\n" if i % 2 else ""
+    return (
+        f"From: Writer {i // 2} <writer-{i // 2}@test.example>\r\n"
+        f"To: hello@tern-kettle.example\r\n"
+        f"Subject: {'Re: ' if i % 2 else ''}Mail number {i // 2}\r\n"
+        f"Message-ID: <mail-{i}@test.example>\r\n{parent}"
+        f"Date: Mon, 01 Jun 2026 10:00:00 +0000\r\n\r\n"
+        f"Body of mail {i}.\r\n"
+    ).encode()
+
+
+def _drop(folder: Path, i: int, raw: bytes) -> None:
+    """As a mail server delivers into a folder: written aside, then renamed."""
+    temporary = folder / f".{i}.tmp"
+    temporary.write_bytes(raw)
+    temporary.rename(folder / f"{i:04}.eml")
+

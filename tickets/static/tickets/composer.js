@@ -1,0 +1,222 @@
+// Writing: nothing that was typed is lost, and nothing is sent twice.
+//
+// The text and its token are kept on this device from the first letter until the server has
+// stored it. A token belongs to one text: sending the same text again uses the same token, so a
+// double click or a lost answer is one message; a changed text gets a new one.
+
+import { ask } from "./parts.js";
+
+const KEEP_AFTER_MS = 250;
+const TYPING_EVERY_MS = 2_500;
+const TYPING_STOPS_MS = 4_000;
+const AGAIN_MS = 3_000;
+const AGAIN_AFTER = new Set([0, 429, 502, 503, 504]);
+
+export function keepComposer(pane, live, { signal, onSent, store = localStorage }) {
+  const form = pane.querySelector("[data-composer]");
+  const box = form.querySelector("[data-body]");
+  const errorBox = form.querySelector("[data-composer-error]");
+  const guard = pane.querySelector("[data-guard]");
+  const conversation = Number(pane.dataset.conversation);
+  const key = draftKey(pane.dataset.ticket);
+  const words = (name) => pane.querySelector(`[data-words="${name}"]`).content.textContent;
+  const kind = () => form.elements.kind.value;
+
+  let token = form.elements.client_token.value;
+  let tried = null; // what was sent with this token, when its answer did not come
+  let sending = false;
+  let againTimer = 0;
+  let keepTimer = 0;
+
+  const say = (text) => {
+    errorBox.replaceChildren();
+    if (!text) {
+      box.removeAttribute("aria-invalid");
+      return;
+    }
+    box.setAttribute("aria-invalid", "true");
+    const line = document.createElement("p");
+    line.className = "error";
+    line.textContent = text;
+    errorBox.append(line);
+  };
+  const same = (one, other) => one && one.body === other.body && one.kind === other.kind;
+  const draft = () => ({ kind: kind(), body: box.value });
+
+  const keep = () => {
+    clearTimeout(keepTimer);
+    if (box.value.trim()) store.setItem(key, JSON.stringify({ ...draft(), token, tried }));
+    else store.removeItem(key);
+  };
+
+  const restore = () => {
+    const kept = JSON.parse(store.getItem(key) ?? "null");
+    if (!kept || box.value) return; // a refused form brings its own text
+    box.value = kept.body;
+    form.elements.kind.value = kept.kind;
+    ({ token, tried } = kept);
+  };
+
+  const send = async () => {
+    clearTimeout(againTimer);
+    const now = draft();
+    if (sending || signal.aborted || !checkLength()) return;
+    if (!now.body.trim()) {
+      say(words("empty"));
+      box.focus();
+      return;
+    }
+    if (tried && !same(tried, now)) token = newToken();
+    tried = now;
+    keep();
+    sending = true;
+    form.setAttribute("aria-busy", "true");
+    const data = new FormData();
+    data.set("body", now.body);
+    data.set("client_token", token);
+    try {
+      await ask(form.querySelector(`[data-send="${now.kind}"]`).formAction, { form: data });
+      token = newToken();
+      tried = null;
+      if (box.value === now.body) {
+        box.value = "";
+        store.removeItem(key);
+      } else {
+        keep(); // more was typed meanwhile: it stays, as a message of its own
+      }
+      say("");
+      guard.hidden = true;
+      stopTyping();
+      onSent();
+    } catch (error) {
+      explain(error, now);
+    } finally {
+      sending = false;
+      form.removeAttribute("aria-busy");
+    }
+  };
+
+  const explain = (error, now) => {
+    if (AGAIN_AFTER.has(error.status)) {
+      say(words(error.status ? "later" : "offline"));
+      againTimer = setTimeout(() => again(now), error.retryAfterSeconds * 1000 || AGAIN_MS);
+      return;
+    }
+    if (error.status === 422) tried = null; // refused: certainly not stored
+    if (error.status === 401) live.signedOut();
+    const name = { 401: "out", 404: "gone" }[error.status];
+    say(name ? words(name) : error.sentence || words("failed"));
+  };
+
+  // By itself only what is still exactly what the person sent.
+  const again = (now) => {
+    if (same(now, draft())) send();
+  };
+
+  const checkLength = () => {
+    const limit = Number(form.dataset.maxChars);
+    const length = [...box.value.trim()].length;
+    if (length <= limit) return true;
+    const number = (value) => value.toLocaleString();
+    say(
+      words("long")
+        .replace("{length}", number(length))
+        .replace("{over}", number(length - limit))
+        .replace("{limit}", number(limit)),
+    );
+    return false;
+  };
+
+  let typing = false;
+  let typedAt = 0;
+  let typingTimer = 0;
+  const stopTyping = () => {
+    clearTimeout(typingTimer);
+    if (typing) live.typing(conversation, false);
+    typing = false;
+    typedAt = 0;
+  };
+  // Only a reply: nobody may learn from this that a note is being written.
+  const showTyping = () => {
+    if (kind() !== "reply" || !box.value.trim()) {
+      stopTyping();
+      return;
+    }
+    if (Date.now() - typedAt > TYPING_EVERY_MS) {
+      typing = true;
+      typedAt = Date.now();
+      live.typing(conversation, true);
+    }
+    clearTimeout(typingTimer);
+    typingTimer = setTimeout(stopTyping, TYPING_STOPS_MS);
+  };
+
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    send();
+  });
+  form.addEventListener("input", () => {
+    if (checkLength()) say("");
+    if (!box.value) guard.hidden = true;
+    showTyping();
+    clearTimeout(keepTimer);
+    keepTimer = setTimeout(keep, KEEP_AFTER_MS);
+  });
+  form.addEventListener("keydown", (event) => {
+    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
+      event.preventDefault();
+      send();
+    }
+  });
+  box.addEventListener("blur", stopTyping);
+  pane.querySelector("[data-guard-show]").addEventListener("click", () => {
+    guard.hidden = true;
+    pane.querySelector("[data-scroller]").scrollTop = 0;
+  });
+  addEventListener("pagehide", keep, { signal });
+  signal.addEventListener("abort", () => {
+    clearTimeout(againTimer);
+    keep();
+    stopTyping();
+  });
+  restore();
+  checkLength();
+  if (tried) again(tried); // it was sent, and left before the answer came
+
+  return {
+    // Somebody else spoke while this person was writing.
+    heard(name) {
+      if (!box.value.trim()) return;
+      guard.querySelector("[data-guard-name]").textContent = name;
+      guard.hidden = false;
+    },
+    write(as) {
+      form.elements.kind.value = as;
+      box.focus();
+    },
+    // The connection is back.
+    resume() {
+      if (tried && !sending) again(tried);
+    },
+  };
+}
+
+// Drafts belong to the person who wrote them; they go when that person signs out.
+const DRAFT = "draft:";
+
+function draftKey(number) {
+  return `${DRAFT}${document.body.dataset.person}:${number}`;
+}
+
+export function forgetDrafts(store = localStorage) {
+  for (const key of Object.keys(store)) if (key.startsWith(DRAFT)) store.removeItem(key);
+}
+
+// randomUUID() exists on secure pages only; a desk inside a company may not be one.
+function newToken() {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  bytes[6] = (bytes[6] & 0x0f) | 0x40;
+  bytes[8] = (bytes[8] & 0x3f) | 0x80;
+  const hex = [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+  return hex.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, "$1-$2-$3-$4-$5");
+}

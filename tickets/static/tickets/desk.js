@@ -1,0 +1,112 @@
+// Starts what a page of the desk has: the socket, the list, the ticket that is open.
+
+import { drawers } from "../js/drawers.js";
+import { menus } from "../js/menus.js";
+import { forgetDrafts, keepComposer } from "./composer.js";
+import { keepList, markCurrent } from "./list.js";
+import { openLive } from "./live.js";
+import { parse, replaceParts, sentenceOf } from "./parts.js";
+import { shortcuts } from "./shortcuts.js";
+import { keepTimeline } from "./timeline.js";
+import { showWriting } from "./writing.js";
+
+// A blink of the connection is nothing to tell anyone about.
+const LOST_SHOWN_AFTER_MS = 1_500;
+const IS_APPLE = /Mac|iP/.test(navigator.platform);
+
+const app = document.body;
+const live = openLive(app.dataset.socket);
+let leave = new AbortController();
+let composer = null;
+
+function openTicket(pane) {
+  for (const key of IS_APPLE ? document.querySelectorAll("[data-mod]") : []) key.textContent = "⌘";
+  leave.abort();
+  leave = new AbortController();
+  composer = null;
+  const { signal } = leave;
+  if (!pane?.dataset.ticket) {
+    live.watch(null);
+    return;
+  }
+  const timeline = keepTimeline(pane, live, {
+    signal,
+    onEntries(entries) {
+      const names = entries.map((entry) => entry.dataset.byCustomer).filter(Boolean);
+      if (names.length) composer?.heard(names.at(-1));
+    },
+  });
+  composer = keepComposer(pane, live, {
+    signal,
+    onSent() {
+      timeline.toEnd();
+      timeline.grow();
+    },
+  });
+  showWriting(pane, live, { signal });
+  live.watch(Number(pane.dataset.conversation));
+  timeline.grow();
+}
+
+// --- The connection ---
+
+function showConnection() {
+  const banner = document.querySelector("[data-connection]");
+  let timer = 0;
+  live.onState((state) => {
+    clearTimeout(timer);
+    for (const line of banner.querySelectorAll("[data-state]")) {
+      line.hidden = line.dataset.state !== state;
+    }
+    if (state === "lost") timer = setTimeout(() => (banner.hidden = false), LOST_SHOWN_AFTER_MS);
+    else banner.hidden = state !== "out";
+    if (state === "open") composer?.resume();
+  });
+}
+
+// --- What htmx does: open a ticket, act on its head ---
+
+app.addEventListener("htmx:afterSwap", ({ detail }) => {
+  if (detail.target.id !== "ticket") return;
+  app.dataset.pane = "ticket";
+  const pane = document.getElementById("ticket");
+  openTicket(pane);
+  markCurrent();
+  pane.focus({ preventScroll: true });
+});
+// The answer to Solve or Assign is head and side column; they are put in part by part.
+app.addEventListener("htmx:beforeSwap", ({ detail }) => {
+  if (detail.requestConfig.verb === "post" && detail.xhr.status === 200) {
+    replaceParts(parse(detail.xhr.responseText));
+  }
+});
+
+const trouble = document.querySelector("[data-trouble]");
+function showTrouble({ detail }) {
+  const { status } = detail.xhr;
+  if (status === 401) {
+    live.signedOut();
+    return;
+  }
+  const text = status ? sentenceOf(detail.xhr.responseText) : "";
+  trouble.querySelector("[data-trouble-text]").textContent = text || trouble.dataset.trouble;
+  trouble.hidden = false;
+}
+app.addEventListener("htmx:responseError", showTrouble);
+app.addEventListener("htmx:sendError", showTrouble);
+app.addEventListener("htmx:beforeRequest", () => (trouble.hidden = true));
+trouble.querySelector("[data-trouble-close]").addEventListener("click", () => (trouble.hidden = true));
+
+// --- The rest ---
+
+app.addEventListener("submit", ({ target }) => {
+  if (!target.matches("[data-logout]")) return;
+  leave.abort(); // first, because whoever leaves a ticket keeps its draft
+  forgetDrafts();
+});
+drawers(app);
+menus();
+shortcuts({ composer: () => composer });
+keepList(live);
+showConnection();
+openTicket(document.getElementById("ticket"));

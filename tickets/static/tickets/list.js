@@ -1,0 +1,44 @@
+// Keeps navigation, counters and rows as they are on the server.
+//
+// <section data-list="/tickets/?view=open">
+
+import { ask, inTurn, parse, replaceParts } from "./parts.js";
+
+// At most one refresh in this time, however busy the desk is.
+const PAUSE_MS = 400;
+const ROOM_ROWS = 25;
+
+export function keepList(live) {
+  const pane = document.querySelector("[data-list]");
+  if (!pane) return;
+
+  const refresh = inTurn(async () => {
+    const shown = pane.querySelectorAll("[data-rows] > .row").length;
+    // Where the end was in view, it stays in view.
+    const rows = pane.querySelector("#more") ? shown : shown + ROOM_ROWS;
+    try {
+      const response = await ask(`${pane.dataset.list}&rows=${rows}`);
+      const fresh = parse(await response.text());
+      markCurrent(fresh);
+      replaceParts(fresh);
+    } catch (error) {
+      if (error.status === 401) live.signedOut();
+      return; // the next bell or catch-up asks again
+    }
+    await new Promise((done) => setTimeout(done, PAUSE_MS));
+  });
+
+  live.on("ticket.changed", () => {
+    if (!document.hidden) refresh();
+  });
+  live.catchUp(refresh);
+}
+
+// The row of the ticket that is open beside the list.
+export function markCurrent(root = document) {
+  const number = document.getElementById("ticket")?.dataset.ticket;
+  for (const row of root.querySelectorAll("[data-rows] > .row")) {
+    if (row.id === `row-${number}`) row.setAttribute("aria-current", "true");
+    else row.removeAttribute("aria-current");
+  }
+}

@@ -1,0 +1,94 @@
+// Keeps the timeline, head and side column of one ticket as they are on the server.
+//
+// The socket only says that something happened; entries come over HTTP as HTML, after the last
+// one shown, so that none is missed and none comes twice.
+
+import { ask, inTurn, parse, replaceParts } from "./parts.js";
+
+const RECENT_PENDING = 10;
+
+export function keepTimeline(pane, live, { signal, onEntries }) {
+  const list = pane.querySelector("[data-timeline]");
+  const { address, query } = pane.dataset;
+  const conversation = Number(pane.dataset.conversation);
+  const lastSeq = () => Number([...list.querySelectorAll("[data-seq]")].at(-1)?.dataset.seq ?? 0);
+  let seenSeq = 0;
+
+  const fail = (error) => {
+    if (error.status === 401) live.signedOut();
+    // Anything else: the next bell or catch-up asks again.
+  };
+
+  const grow = inTurn(async () => {
+    try {
+      for (let more = true; more; ) {
+        const response = await ask(`${address}timeline/?after=${lastSeq()}`, { signal });
+        more = response.headers.has("X-More");
+        const html = await response.text();
+        if (signal.aborted) return;
+        const before = lastSeq();
+        list.insertAdjacentHTML("beforeend", html);
+        const fresh = [...list.querySelectorAll("[data-seq]")].filter(
+          (entry) => Number(entry.dataset.seq) > before,
+        );
+        if (fresh.length) onEntries(fresh);
+      }
+      await see();
+    } catch (error) {
+      fail(error);
+    }
+  });
+
+  // Tell the desk that somebody has these entries before them.
+  const see = async () => {
+    const seq = lastSeq();
+    if (document.hidden || seq <= seenSeq) return;
+    const form = new FormData();
+    form.set("seq", seq);
+    await ask(`${address}seen/`, { signal, form });
+    seenSeq = seq;
+  };
+
+  const reload = async (seq) => {
+    try {
+      const response = await ask(`${address}messages/${seq}/`, { signal });
+      const old = list.querySelector(`[data-seq="${seq}"]`);
+      if (old && !signal.aborted) old.outerHTML = await response.text();
+    } catch (error) {
+      fail(error);
+    }
+  };
+
+  const refreshAbout = inTurn(async () => {
+    try {
+      const response = await ask(`${address}about/?${query}`, { signal });
+      if (!signal.aborted) replaceParts(parse(await response.text()), pane);
+    } catch (error) {
+      fail(error);
+    }
+  });
+
+  const onMine = (type, hear) =>
+    live.on(type, (event) => event.conversation === conversation && hear(event), signal);
+  const heard = ({ seq }) => {
+    if (seq > lastSeq()) grow();
+  };
+  onMine("message.posted", heard);
+  onMine("timeline.grew", heard);
+  onMine("delivery.changed", ({ seq }) => reload(seq));
+  live.on(
+    "ticket.changed",
+    ({ number }) => {
+      if (number === Number(pane.dataset.ticket)) refreshAbout();
+    },
+    signal,
+  );
+  live.catchUp(() => {
+    grow();
+    refreshAbout();
+    const pending = [...list.querySelectorAll("[data-pending]")].slice(-RECENT_PENDING);
+    for (const entry of pending) reload(entry.dataset.seq);
+  }, signal);
+
+  return { grow, toEnd: () => (pane.querySelector("[data-scroller]").scrollTop = 0) };
+}

@@ -1,0 +1,34 @@
+"""Addresses of the desk."""
+
+from __future__ import annotations
+
+from django.contrib.auth.views import LogoutView
+from django.urls import include, path
+
+from tickets.views import acts, fragments, pages
+from tickets.views.assistant import assistant
+from tickets.views.login import Login
+
+app_name = "tickets"
+
+ticket = [
+    path("", pages.ticket_page, name="ticket"),
+    path("timeline/", fragments.timeline, name="timeline"),
+    path("messages/<int:seq>/", fragments.message, name="message"),
+    path("messages/<int:seq>/original/", fragments.original, name="original"),
+    path("about/", fragments.about, name="about"),
+    path("reply/", acts.reply, name="reply"),
+    path("note/", acts.note, name="note"),
+    path("assign/", acts.assign, name="assign"),
+    path("solve/", acts.solve, name="solve"),
+    path("reopen/", acts.reopen, name="reopen"),
+    path("seen/", acts.seen, name="seen"),
+]
+
+urlpatterns = [
+    path("", Login.as_view(), name="login"),
+    path("logout/", LogoutView.as_view(), name="logout"),
+    path("tickets/", pages.ticket_list, name="list"),
+    path("tickets/<int:number>/", include(ticket)),
+    path("assistant/", assistant, name="assistant"),
+]

@@ -1,0 +1,117 @@
+"""What staff do to a ticket. Each is one operation; a browser is sent back to the ticket."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from uuid import uuid4
+
+from django.http import HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_POST
+
+from helpdesk.lib.errors import Refused
+from tickets.access import access_ticket, viewer_for
+from tickets.forms import AssignForm, ComposerForm, SeqForm
+from tickets.models import Message
+from tickets.operations import (
+    assign_ticket,
+    mark_seen,
+    post_note,
+    post_reply,
+    reopen_ticket,
+    solve_ticket,
+)
+from tickets.views.frame import DeskRequest, desk_page, place_query
+from tickets.views.pages import about_ticket, show_ticket
+
+
+@require_POST
+@desk_page
+def reply(request: DeskRequest, number: int) -> HttpResponse:
+    return _compose(request, number, post_reply, Message.Kind.REPLY)
+
+
+@require_POST
+@desk_page
+def note(request: DeskRequest, number: int) -> HttpResponse:
+    return _compose(request, number, post_note, Message.Kind.NOTE)
+
+
+@require_POST
+@desk_page
+def assign(request: DeskRequest, number: int) -> HttpResponse:
+    viewer = viewer_for(request.user)
+    form = AssignForm(request.POST)
+    if not form.is_valid():
+        raise Refused(_("Choose someone from the list."))
+    assign_ticket(viewer, number, form.cleaned_data["assignee"])
+    return _about(request, number)
+
+
+@require_POST
+@desk_page
+def solve(request: DeskRequest, number: int) -> HttpResponse:
+    solve_ticket(viewer_for(request.user), number)
+    return _about(request, number)
+
+
+@require_POST
+@desk_page
+def reopen(request: DeskRequest, number: int) -> HttpResponse:
+    reopen_ticket(viewer_for(request.user), number)
+    return _about(request, number)
+
+
+@require_POST
+@desk_page
+def seen(request: DeskRequest, number: int) -> HttpResponse:
+    """The reader has the timeline before them up to `seq`."""
+    viewer = viewer_for(request.user)
+    form = SeqForm(request.POST)
+    if not form.is_valid():
+        raise Refused(_("Say how far the timeline was read."))
+    mark_seen(viewer, number, form.cleaned_data["seq"])
+    return HttpResponse(status=204) if request.htmx else _back(request, number)
+
+
+def _compose(
+    request: DeskRequest, number: int, post: Callable[..., Message], kind: Message.Kind
+) -> HttpResponse:
+    """Post what was written. Whatever is wrong, the text stays in the box.
+
+    A script gets 204, or 422 with the sentence to show.
+    """
+    viewer = viewer_for(request.user)
+    ticket = access_ticket(viewer, number)
+    form = ComposerForm(request.POST)
+    if form.is_valid():
+        words = form.cleaned_data
+        message = post(viewer, ticket.conversation_id, via=Message.Via.WEB, **words)
+        if (message.kind, message.body) == (kind, words["body"]):
+            return HttpResponse(status=204) if request.htmx else _back(request, number)
+        # The token was used before, for other words: someone went back and wrote anew.
+        form.add_error("body", _("This form was sent already. Send again to send the new text."))
+    if request.htmx:
+        return render(request, "tickets/_composer_errors.html", {"form": form}, status=422)
+    form.data = request.POST.copy()
+    form.data["client_token"] = str(uuid4())
+    return show_ticket(request, viewer, ticket, form, kind=kind, status=422)
+
+
+def _about(request: DeskRequest, number: int) -> HttpResponse:
+    """The head of the ticket as it is now, or the whole page again."""
+    if not request.htmx:
+        return _back(request, number)
+    viewer = viewer_for(request.user)
+    ticket = access_ticket(viewer, number)
+    context = about_ticket(viewer, ticket)
+    context |= {"viewer": viewer, "place_query": place_query(request)}
+    return render(request, "tickets/_about.html", context)
+
+
+def _back(request: DeskRequest, number: int) -> HttpResponse:
+    address = reverse("tickets:ticket", args=[number])
+    query = place_query(request)
+    return redirect(f"{address}?{query}" if query else address)

@@ -1,0 +1,80 @@
+"""Change lines of a timeline, as sentences."""
+
+from __future__ import annotations
+
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+
+from tickets.access import Viewer
+from tickets.models import Message
+
+
+def change_sentence(message: Message, viewer: Viewer) -> SafeString:
+    """What a change says to `viewer`, with names in bold."""
+    change = message.change or {}
+    who = _who(message, viewer)
+    by_assistant = message.author is not None and message.author.is_assistant
+    match change:
+        case {"field": "status", "new": "solved"}:
+            return format_html(_("{who} solved this"), who=who)
+        case {"field": "status", "old": "solved", "new": "open"}:
+            return format_html(_("{who} opened this again"), who=who)
+        case {"field": "status", "new": "open"}:
+            return format_html(_("{who} set this back to open"), who=who)
+        case {"field": "status", "new": "waiting"}:
+            return format_html(_("{who} set this to wait for the customer"), who=who)
+        case {"field": "assignee", "new": None, "old": str(old)}:
+            return format_html(_("{who} took this from {old}"), who=who, old=_name(old))
+        case {"field": "assignee", "new": str(new)} if (
+            message.author and new == message.author.name
+        ):
+            return format_html(_("{who} took this"), who=who)
+        case {"field": "assignee", "new": str(new)}:
+            return format_html(_("{who} gave this to {new}"), who=who, new=_name(new))
+        case {"field": "handler", "new": "staff", "reason": "asked"} if by_assistant:
+            return format_html(_("{who} handed over: a person was asked for"), who=who)
+        case {"field": "handler", "new": "staff", "reason": "asked"}:
+            return format_html(_("{who} asked for a person; staff answer now"), who=who)
+        case {"field": "handler", "new": "staff", "reason": "nothing_found"}:
+            return format_html(_("{who} found no answer and handed over to staff"), who=who)
+        case {"field": "handler", "new": "staff", "reason": "failed"}:
+            return format_html(_("{who} could not answer and handed over to staff"), who=who)
+        case {"field": "handler", "new": "staff", "reason": "off"}:
+            return format_html(_("{who} is switched off; staff answer now"), who=who)
+        case {"field": "handler", "new": "staff"}:
+            return format_html(_("{who} took over from the assistant"), who=who)
+        case {"field": "handler"}:
+            return format_html(_("{who} let the assistant answer"), who=who)
+        case _:
+            return format_html(
+                _("{who} changed {field} to {new}"),
+                who=who,
+                field=change.get("field", ""),
+                new=_name(str(change.get("new") or "–")),
+            )
+
+
+def change_icon(message: Message) -> str:
+    """The symbol that goes with the sentence."""
+    match message.change:
+        case {"field": "status", "new": "solved"}:
+            return "circle-check"
+        case {"field": "status", "new": "waiting"}:
+            return "hourglass"
+        case {"field": "status"}:
+            return "circle-dot"
+        case {"field": "assignee"}:
+            return "user-check"
+        case _:
+            return "arrow-left-right"
+
+
+def _who(message: Message, viewer: Viewer) -> SafeString:
+    if message.author is None:
+        return _name(_("The helpdesk"))
+    return _name(_("You") if message.author_id == viewer.person.pk else str(message.author))
+
+
+def _name(text: str) -> SafeString:
+    return format_html("<b><bdi>{}</bdi></b>", text)

@@ -1,0 +1,220 @@
+"""A timeline as its template needs it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from django.contrib.postgres.expressions import ArraySubquery
+from django.db.models import OuterRef, QuerySet
+from django.db.models.functions import JSONObject
+from django.utils.timezone import get_current_timezone, localdate
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from tickets.access import Viewer, visible_messages
+from tickets.events import role_of
+from tickets.models import Conversation, Message, OutgoingEmail
+from tickets.views.changes import change_icon, change_sentence
+
+PAGE_ENTRIES = 60
+CATCH_UP_ENTRIES = 200
+# What one person says within this time is one turn: one name above, one face below.
+TURN = timedelta(minutes=5)
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """How far the mails of one reply have come; `icon` and `sentence` say it."""
+
+    state: str
+    icon: str
+    sentence: str
+
+
+@dataclass(slots=True)
+class Entry:
+    message: Message
+    role: str  # customer, staff, assistant; empty for the helpdesk itself
+    is_mine: bool
+    is_bubble: bool
+    deliveries: list[Delivery]
+    sentence: str  # what a change says, with its icon
+    icon: str
+    day: date | None = None  # a new day begins here
+    continues: bool = False  # the same person, still speaking
+    is_new: bool = False  # everything from here on is unread
+
+    @property
+    def is_pending(self) -> bool:
+        """Its delivery may still change."""
+        return any(delivery.state != "done" for delivery in self.deliveries)
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    entries: list[Entry]
+    before: int | None = None  # the entries before this one are left out
+    ends_day: date | None = None  # the day line that follows the last entry
+
+
+def latest_entries(viewer: Viewer, conversation: Conversation, *, unread: bool) -> Timeline:
+    """The end of a timeline, PAGE_ENTRIES long, with the line above what is unread."""
+    timeline = earlier_entries(viewer, conversation, before=conversation.last_seq + 1)
+    if unread:
+        _mark_new(timeline)
+    return timeline
+
+
+def earlier_entries(viewer: Viewer, conversation: Conversation, *, before: int) -> Timeline:
+    """The PAGE_ENTRIES entries that come before `before`."""
+    rows = _rows(viewer, conversation).filter(seq__lte=before).order_by("-seq")
+    found = list(rows[: PAGE_ENTRIES + 2])
+    follower = found.pop(0) if found and found[0].seq == before else None
+    more = len(found) > PAGE_ENTRIES
+    messages = found[:PAGE_ENTRIES][::-1]
+    entries = _entries(viewer, conversation, messages, None)
+    ends_day = None
+    if follower and messages and _day(follower) != _day(messages[-1]):
+        ends_day = _day(follower)
+    return Timeline(entries, messages[0].seq if more else None, ends_day)
+
+
+def entries_after(viewer: Viewer, conversation: Conversation, seq: int) -> tuple[Timeline, bool]:
+    """What came after `seq`, at most CATCH_UP_ENTRIES; True if there is still more."""
+    rows = _rows(viewer, conversation).filter(seq__gte=seq)
+    found = list(rows[: CATCH_UP_ENTRIES + 2])
+    last_shown = found.pop(0) if found and found[0].seq == seq else None
+    messages = found[:CATCH_UP_ENTRIES]
+    entries = _entries(viewer, conversation, messages, last_shown)
+    return Timeline(entries), len(found) > CATCH_UP_ENTRIES
+
+
+def one_entry(viewer: Viewer, conversation: Conversation, seq: int) -> Entry | None:
+    """One entry again, as it stands below its predecessor."""
+    found = list(_rows(viewer, conversation).filter(seq__in=[seq - 1, seq]))
+    if not found or found[-1].seq != seq:
+        return None
+    before = found[0] if len(found) == 2 else None
+    return _entries(viewer, conversation, found[-1:], before)[0]
+
+
+def _rows(viewer: Viewer, conversation: Conversation) -> QuerySet[Message]:
+    """Messages with their mails, in one query."""
+    mails = OutgoingEmail.objects.filter(message=OuterRef("pk")).order_by("pk")
+    fields = ("address", "state", "attempts", "error", "due_at")
+    return (
+        visible_messages(viewer, conversation)
+        .select_related("inbound_email")
+        .defer("search", "inbound_email__raw")
+        .annotate(
+            mails=ArraySubquery(mails.values(mail=JSONObject(**{name: name for name in fields})))
+        )
+    )
+
+
+def _entries(
+    viewer: Viewer,
+    conversation: Conversation,
+    messages: Sequence[Message],
+    before: Message | None,
+) -> list[Entry]:
+    entries = []
+    for message in messages:
+        entry = _entry(viewer, conversation, message)
+        if before is None or _day(before) != _day(message):
+            entry.day = _day(message)
+        entry.continues = before is not None and entry.is_bubble and _goes_on(before, message)
+        entries.append(entry)
+        before = message
+    return entries
+
+
+def _entry(viewer: Viewer, conversation: Conversation, message: Message) -> Entry:
+    is_reply = message.kind == Message.Kind.REPLY
+    is_change = message.kind == Message.Kind.CHANGE
+    return Entry(
+        message=message,
+        role=role_of(message.author) if message.author else "",
+        is_mine=message.author_id == viewer.person.pk,
+        is_bubble=is_reply
+        and conversation.channel == Conversation.Channel.CHAT
+        and message.via != Message.Via.EMAIL,
+        deliveries=deliveries(vars(message)["mails"]),
+        sentence=change_sentence(message, viewer) if is_change else "",
+        icon=change_icon(message) if is_change else "",
+    )
+
+
+def _goes_on(before: Message, message: Message) -> bool:
+    return (
+        before.kind == message.kind
+        and before.author_id == message.author_id
+        and before.via == message.via
+        and message.created_at - before.created_at < TURN
+        and _day(before) == _day(message)
+    )
+
+
+def _day(message: Message) -> date:
+    return localdate(message.created_at)
+
+
+def _mark_new(timeline: Timeline) -> None:
+    """Draw the line above the first thing a customer said since we last spoke."""
+    first = None
+    for entry in reversed(timeline.entries):
+        if entry.message.kind == Message.Kind.REPLY:
+            if entry.role != "customer":
+                break
+            first = entry
+    if first is not None and first is not timeline.entries[0]:
+        first.is_new = True
+        first.continues = False
+
+
+def deliveries(mails: list[dict[str, Any]]) -> list[Delivery]:
+    """What became of a reply's mails: one line for those that fared alike."""
+    alike: dict[str, list[str]] = {"done": [], "sending": []}
+    lines = []
+    for mail in mails:
+        match mail:
+            case {"state": "done", "address": address}:
+                alike["done"].append(address)
+            case {"state": "failed", "address": address, "error": error}:
+                sentence = _("Not sent to %(address)s: %(error)s")
+                lines.append(
+                    Delivery(
+                        "failed", "circle-alert", sentence % {"address": address, "error": error}
+                    )
+                )
+            case {"attempts": int(attempts), "error": str(error), "address": address} if (
+                attempts and error
+            ):
+                sentence = _("Not sent to %(address)s yet: %(error)s Trying again at %(time)s.")
+                time = datetime.fromisoformat(mail["due_at"]).astimezone(get_current_timezone())
+                values = {"address": address, "error": _stop(error), "time": f"{time:%H:%M}"}
+                lines.append(Delivery("delayed", "clock", sentence % values))
+            case {"address": address}:
+                alike["sending"].append(address)
+    if alike["sending"]:
+        text = _("Sending to %s") % _people(alike["sending"])
+        lines.insert(0, Delivery("sending", "clock", text))
+    if alike["done"]:
+        text = _("Sent to %s") % _people(alike["done"])
+        lines.insert(0, Delivery("done", "check", text))
+    return lines
+
+
+def _people(addresses: list[str]) -> str:
+    if len(addresses) <= 3:
+        return ", ".join(addresses)
+    rest = len(addresses) - 2
+    others = ngettext("%d other", "%d others", rest) % rest
+    return _("%(some)s and %(others)s") % {"some": ", ".join(addresses[:2]), "others": others}
+
+
+def _stop(sentence: str) -> str:
+    return sentence if sentence.endswith((".", "!", "?")) else f"{sentence}."

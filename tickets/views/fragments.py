@@ -1,0 +1,80 @@
+"""Pieces of a ticket page, for pages that keep themselves up to date."""
+
+from __future__ import annotations
+
+from django.http import HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_GET
+
+from helpdesk.lib.errors import NotFound
+from tickets.access import access_ticket, viewer_for, visible_emails
+from tickets.forms import TimelineForm
+from tickets.views.entries import earlier_entries, entries_after, one_entry
+from tickets.views.frame import DeskRequest, desk_page, place_query
+from tickets.views.pages import about_ticket
+
+
+@require_GET
+@desk_page
+def timeline(request: DeskRequest, number: int) -> HttpResponse:
+    """Entries after `?after=`, ready to append, or before `?before=`, ready to put above.
+
+    The header `X-More` says that the answer was cut short; ask again from its end.
+    """
+    viewer = viewer_for(request.user)
+    ticket = access_ticket(viewer, number)
+    query = TimelineForm(request.GET)
+    if not query.is_valid():
+        raise NotFound
+    context = {"ticket": ticket, "viewer": viewer}
+    if (before := query.cleaned_data["before"]) is not None:
+        context["timeline"] = earlier_entries(viewer, ticket.conversation, before=before)
+        return render(request, "tickets/_timeline.html", context)
+    shown, more = entries_after(viewer, ticket.conversation, query.cleaned_data["after"] or 0)
+    context["timeline"] = shown
+    response = render(request, "tickets/_timeline.html", context)
+    if more:
+        response["X-More"] = "1"
+    return response
+
+
+@require_GET
+@desk_page
+def message(request: DeskRequest, number: int, seq: int) -> HttpResponse:
+    """One entry again: its delivery has moved on."""
+    viewer = viewer_for(request.user)
+    ticket = access_ticket(viewer, number)
+    entry = one_entry(viewer, ticket.conversation, seq)
+    if entry is None:
+        raise NotFound
+    context = {"entry": entry, "ticket": ticket, "viewer": viewer}
+    return render(request, "tickets/_entry.html", context)
+
+
+@require_GET
+@desk_page
+def about(request: DeskRequest, number: int) -> HttpResponse:
+    """Head and side column again: status, assignee, who takes part."""
+    viewer = viewer_for(request.user)
+    ticket = access_ticket(viewer, number)
+    context = about_ticket(viewer, ticket)
+    context |= {"viewer": viewer, "place_query": place_query(request)}
+    return render(request, "tickets/_about.html", context)
+
+
+@require_GET
+@desk_page
+def original(request: DeskRequest, number: int, seq: int) -> HttpResponse:
+    """The mail behind a message, byte for byte, as a download: it is never shown as a page."""
+    viewer = viewer_for(request.user)
+    ticket = access_ticket(viewer, number)
+    emails = visible_emails(viewer).filter(message__conversation=ticket.conversation_id)
+    email = emails.filter(message__seq=seq).first()
+    if email is None:
+        raise NotFound
+    name = f"ticket-{ticket.number}-{seq}.eml"
+    return HttpResponse(
+        bytes(email.raw),
+        content_type="message/rfc822",
+        headers={"Content-Disposition": f'attachment; filename="{name}"'},
+    )

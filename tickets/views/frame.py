@@ -1,0 +1,221 @@
+"""What every page of the desk needs: who looks, where they are, and the panes around."""
+
+from __future__ import annotations
+
+import zoneinfo
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec
+from urllib.parse import urlencode
+
+from django.contrib.auth.views import redirect_to_login
+from django.db.models import Subquery
+from django.db.models.functions import JSONObject
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django_htmx.middleware import HtmxDetails
+
+from helpdesk.lib.errors import NotFound
+from tickets.access import Viewer, visible_inboxes
+from tickets.models import Desk, Inbox, User
+from tickets.queries import (
+    PAGE_ROWS,
+    VIEWS,
+    Cursor,
+    Hit,
+    View,
+    count_tickets,
+    list_tickets,
+    search_tickets,
+)
+
+P = ParamSpec("P")
+
+# A list that someone has paged through is refreshed as a whole up to this length.
+REFRESH_MAX_ROWS = 500
+
+
+class DeskRequest(HttpRequest):
+    """A request by someone on staff, as the middleware leaves it."""
+
+    user: User
+    htmx: HtmxDetails
+
+
+def desk_page(
+    view: Callable[Concatenate[DeskRequest, P], HttpResponse],
+) -> Callable[Concatenate[DeskRequest, P], HttpResponse]:
+    """For staff only, with times as their browser's clock shows them.
+
+    Strangers are sent to the login page; a script gets 401 instead, because a login page is
+    no answer to it.
+    """
+
+    @wraps(view)
+    def page(request: DeskRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+        if not request.user.is_authenticated:
+            if request.htmx:
+                return HttpResponse(status=401)
+            return redirect_to_login(request.get_full_path() if request.method == "GET" else "")
+        with timezone.override(_zone(request.COOKIES.get("timezone", ""))):
+            return view(request, *args, **kwargs)
+
+    return page
+
+
+def _zone(name: str) -> zoneinfo.ZoneInfo | None:
+    try:
+        return zoneinfo.ZoneInfo(name)
+    except (ValueError, zoneinfo.ZoneInfoNotFoundError, OSError):
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Which list stands beside a conversation: a view, an inbox, or what a search found."""
+
+    view: View
+    inbox: Inbox | None = None
+    words: str | None = None
+
+    @property
+    def query(self) -> str:
+        """The place as the part of an address after `?`."""
+        if self.words is not None:
+            return urlencode({"q": self.words})
+        if self.inbox is not None:
+            return urlencode({"inbox": self.inbox.pk})
+        return urlencode({"view": self.view})
+
+    @property
+    def title(self) -> str:
+        if self.words is not None:
+            return _("Search")
+        return self.inbox.name if self.inbox else view_titles()[self.view]
+
+    @property
+    def is_open_list(self) -> bool:
+        """Its rows wait for us, so they say since when."""
+        return self.words is None and self.view in ("yours", "unassigned", "open")
+
+
+def view_titles() -> dict[View, str]:
+    return {
+        "yours": _("Yours"),
+        "unassigned": _("Unassigned"),
+        "open": _("All open"),
+        "waiting": _("Waiting"),
+        "solved": _("Solved"),
+    }
+
+
+VIEW_ICONS: dict[View, str] = {
+    "yours": "user-check",
+    "unassigned": "user",
+    "open": "layers",
+    "waiting": "hourglass",
+    "solved": "circle-check",
+}
+
+
+def place_of(request: HttpRequest, inboxes: list[Inbox]) -> Place:
+    """Where the address says the reader is. Raises NotFound for a view or inbox that is not."""
+    if "q" in request.GET:
+        return Place("open", words=request.GET["q"].strip())
+    if "inbox" in request.GET:
+        for inbox in inboxes:
+            if str(inbox.pk) == request.GET["inbox"]:
+                return Place("open", inbox=inbox)
+        raise NotFound
+    for view in VIEWS:
+        if view == request.GET.get("view", "open"):
+            return Place(view)
+    raise NotFound
+
+
+def place_query(request: HttpRequest) -> str:
+    """The place in the address, as it was given, to be carried on to the next page."""
+    kept = {name: request.GET[name] for name in ("view", "inbox", "q") if name in request.GET}
+    return urlencode(kept)
+
+
+def cursor_of(request: HttpRequest) -> Cursor | None:
+    """Where the page before this one ended. Raises NotFound for a cursor that is none."""
+    text = request.GET.get("after")
+    if text is None:
+        return None
+    cursor = Cursor.parse(text)
+    if cursor is None:
+        raise NotFound
+    return cursor
+
+
+def shown_rows(request: HttpRequest) -> int:
+    """How many rows the browser shows already, when it asks for all of them again."""
+    text = request.GET.get("rows", "")
+    rows = int(text) if text.isascii() and text.isdigit() and len(text) < 6 else 0
+    return min(max(rows, PAGE_ROWS), REFRESH_MAX_ROWS)
+
+
+def frame(viewer: Viewer, request: HttpRequest) -> dict[str, Any]:
+    """What navigation and list need: the desk, its inboxes, the counters, a page of rows."""
+    around = nav(viewer)
+    place = place_of(request, [each["inbox"] for each in around["inboxes"]])
+    if place.inbox is not None:
+        count = around["inbox_counts"].get(place.inbox.pk, 0)
+    else:
+        count = around["counts"].get(place.view) if place.words is None else None
+    return around | {"place": place, "place_count": count} | rows(viewer, place, request)
+
+
+def nav(viewer: Viewer) -> dict[str, Any]:
+    """What the navigation needs."""
+    desk, inboxes = _desk_and_inboxes(viewer)
+    counts = count_tickets(viewer, [inbox.pk for inbox in inboxes])
+    numbers = {
+        "yours": counts.yours,
+        "unassigned": counts.unassigned,
+        "open": counts.open,
+        "waiting": counts.waiting,
+    }
+    titles = view_titles()
+    return {
+        "viewer": viewer,
+        "desk": desk,
+        "views": [
+            {"name": view, "title": titles[view], "icon": VIEW_ICONS[view]}
+            | {"count": numbers.get(view)}
+            for view in VIEWS
+        ],
+        "inboxes": [
+            {"inbox": inbox, "count": counts.by_inbox.get(inbox.pk, 0)} for inbox in inboxes
+        ],
+        "counts": numbers,
+        "inbox_counts": counts.by_inbox,
+    }
+
+
+def _desk_and_inboxes(viewer: Viewer) -> tuple[Desk, list[Inbox]]:
+    """Both in one query: they are on every page."""
+    desk = Desk.objects.values(row=JSONObject(name="name", assistant_on="assistant_on"))
+    inboxes: list[Inbox] = [*visible_inboxes(viewer).annotate(desk=Subquery(desk[:1]))]
+    if not inboxes:
+        return Desk.objects.first() or Desk(), inboxes
+    return Desk(**(vars(inboxes[0])["desk"] or {})), inboxes
+
+
+def rows(viewer: Viewer, place: Place, request: HttpRequest) -> dict[str, Any]:
+    """The rows of a place, and the address of those below them."""
+    if place.words is not None:
+        return {"hits": search_tickets(viewer, place.words)}
+    page = list_tickets(
+        viewer,
+        place.view,
+        inbox=place.inbox,
+        after=cursor_of(request),
+        rows=shown_rows(request),
+    )
+    more = f"{place.query}&{urlencode({'after': str(page.next)})}" if page.next else ""
+    return {"hits": [Hit(ticket, None) for ticket in page.tickets], "more": more}

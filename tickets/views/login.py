@@ -1,0 +1,33 @@
+"""Coming in."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth import views as auth
+from django.http import HttpRequest, HttpResponse
+
+from helpdesk.lib.errors import SlowDown
+from helpdesk.lib.limits import hit
+from tickets.forms import LoginForm
+from tickets.models import Desk
+
+
+class Login(auth.LoginView):
+    """The page at `/`. Who is logged in already goes straight to their tickets."""
+
+    template_name = "tickets/login.html"
+    form_class = LoginForm
+    redirect_authenticated_user = True
+
+    def post(self, request: HttpRequest, *args: str, **kwargs: Any) -> HttpResponse:
+        """Try a login. Raises SlowDown for the address, or the login, that tries too often."""
+        for key in (request.META["REMOTE_ADDR"], request.POST.get("username", "").lower()[:254]):
+            if wait := hit(f"login:{key}", settings.LOGIN_TRIES_PER_MINUTE, 60):
+                raise SlowDown(wait)
+        return super().post(request, *args, **kwargs)
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        desk = Desk.objects.filter(pk=1).first() or Desk()
+        return super().get_context_data(**kwargs) | {"desk": desk, "demo": settings.DEMO}

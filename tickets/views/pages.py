@@ -1,0 +1,108 @@
+"""The list and the ticket page: whole, or the one pane that a script asks for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.db.models import OuterRef, QuerySet, Subquery
+from django.http import HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_GET
+
+from tickets.access import Viewer, access_ticket, assignable_users, viewer_for
+from tickets.forms import ComposerForm, TimelineForm
+from tickets.models import EmailAddress, Message, Participant, Ticket
+from tickets.queries import previous_tickets
+from tickets.views.entries import Timeline, earlier_entries, latest_entries
+from tickets.views.frame import DeskRequest, desk_page, frame, place_query
+
+FILED_SHOWN = 5
+
+
+@require_GET
+@desk_page
+def ticket_list(request: DeskRequest) -> HttpResponse:
+    """A view, an inbox or a search. `?after=` is the page below, `?rows=` all rows again."""
+    viewer = viewer_for(request.user)
+    context = frame(viewer, request)
+    if not request.htmx:
+        return render(request, "tickets/list.html", context)
+    if request.htmx.target == "more":
+        return render(request, "tickets/_rows.html", context)
+    return render(request, "tickets/_list_again.html", context)
+
+
+@require_GET
+@desk_page
+def ticket_page(request: DeskRequest, number: int) -> HttpResponse:
+    """One ticket beside its list; only its own pane where that is all a script asks for."""
+    viewer = viewer_for(request.user)
+    ticket = access_ticket(viewer, number)
+    return show_ticket(request, viewer, ticket, ComposerForm())
+
+
+def show_ticket(
+    request: DeskRequest,
+    viewer: Viewer,
+    ticket: Ticket,
+    form: ComposerForm,
+    *,
+    kind: str = "reply",
+    status: int = 200,
+) -> HttpResponse:
+    """The ticket page with this composer in it."""
+    context = about_ticket(viewer, ticket) | _pane(request, viewer, ticket)
+    context |= {"form": form, "kind": kind, "place_query": place_query(request)}
+    if request.htmx and request.htmx.target == "ticket":
+        context["viewer"] = viewer
+        return render(request, "tickets/_ticket.html", context, status=status)
+    context |= frame(viewer, request)
+    return render(request, "tickets/ticket.html", context, status=status)
+
+
+def _pane(request: DeskRequest, viewer: Viewer, ticket: Ticket) -> dict[str, Any]:
+    """Timeline and composer. `?before=` shows older entries where no script can."""
+    conversation = ticket.conversation
+    query = TimelineForm(request.GET)
+    if query.is_valid() and (before := query.cleaned_data["before"]):
+        timeline = earlier_entries(viewer, conversation, before=before)
+    else:
+        timeline = latest_entries(viewer, conversation, unread=ticket.unread)
+    return {
+        "timeline": timeline,
+        "filed": _filed(timeline),
+        "is_chat": conversation.channel == conversation.Channel.CHAT,
+        "body_max_chars": settings.MESSAGE_MAX_CHARS,
+    }
+
+
+def about_ticket(viewer: Viewer, ticket: Ticket) -> dict[str, Any]:
+    """Head and side column."""
+    seats = list(_seats(ticket))
+    return {
+        "ticket": ticket,
+        "seats": seats,
+        "customers": [seat for seat in seats if seat.role == Participant.Role.CUSTOMER],
+        "requester_seat": next(
+            (seat for seat in seats if seat.person_id == ticket.requester_id), None
+        ),
+        "assignable": list(assignable_users(ticket.inbox)),
+        "previous": previous_tickets(viewer, ticket),
+    }
+
+
+def _seats(ticket: Ticket) -> QuerySet[Participant]:
+    primary = EmailAddress.objects.filter(person=OuterRef("person"), is_primary=True)
+    seats = Participant.objects.filter(conversation=ticket.conversation_id, left_at=None)
+    return (
+        seats.select_related("person")
+        .annotate(address=Subquery(primary.values("address")[:1]))
+        .order_by("pk")
+    )
+
+
+def _filed(timeline: Timeline) -> list[Message]:
+    """The latest messages that came by email, with the reason why they were filed here."""
+    messages = [entry.message for entry in timeline.entries]
+    return [each for each in messages if hasattr(each, "inbound_email")][-FILED_SHOWN:]
