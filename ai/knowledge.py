@@ -17,7 +17,9 @@ from ai.models import SEARCH_CONFIG, Article
 
 QUESTION_MAX_CHARS = 2_000
 WORDS_MAX = 40
-PASSAGE_MAX_CHARS = 780
+PASSAGE_MAX_CHARS = 720
+# A section shorter than this rarely says how: the next one goes with it.
+PASSAGE_ENOUGH_CHARS = 280
 
 # How much of a question an article must cover (0 to 1) to be quoted as the answer, and to be
 # shown to a model, which decides for itself whether it is one. Chosen on 645 questions of
@@ -95,12 +97,17 @@ ORDER BY sum(weight * match) DESC, id
 LIMIT %(limit)s
 """
 
-# The section that has the most different words of the question; among equals the first.
+# The section that has the most different words of the question; among equals the first. Words
+# of the title may stand anywhere in the article, so they do not tell one section from another.
 PICK = r"""
+WITH asked AS (
+    SELECT lexeme FROM unnest(to_tsvector(%(config)s::regconfig, %(question)s))
+    EXCEPT SELECT lexeme FROM unnest(to_tsvector(%(config)s::regconfig, %(title)s))
+)
 SELECT place::int FROM unnest(%(texts)s::text[]) WITH ORDINALITY AS section(text, place)
 ORDER BY (
     SELECT count(*) FROM unnest(to_tsvector(%(config)s::regconfig, text)) AS word
-    WHERE word.lexeme = ANY (tsvector_to_array(to_tsvector(%(config)s::regconfig, %(question)s)))
+    WHERE word.lexeme IN (SELECT lexeme FROM asked)
 ) DESC, place
 LIMIT 1
 """
@@ -142,8 +149,8 @@ def find_articles(question: str, *, limit: int = 3, floor: float = QUOTE_FLOOR) 
 def best_passage(article: Article, question: str) -> str:
     """The part of `article` that fits `question` best, as plain text of a few lines.
 
-    The best section and those after it that fit into PASSAGE_MAX_CHARS characters; a section
-    that is longer by itself is cut. Empty if the article has no text.
+    The best section, and while that is short those after it; at most PASSAGE_MAX_CHARS
+    characters, a longer section is cut. Empty if the article has no text.
     """
     texts = [_text(section) for section in sections(article.body)]
     if not texts:
@@ -154,13 +161,15 @@ def best_passage(article: Article, question: str) -> str:
             {
                 "config": SEARCH_CONFIG,
                 "question": question[:QUESTION_MAX_CHARS],
+                "title": article.title,
                 "texts": texts,
             },
         )
         (place,) = cursor.fetchone()
     passage = _shortened(texts[place - 1])
     for more in texts[place:]:
-        if len(passage) + 2 + len(more) > PASSAGE_MAX_CHARS:
+        enough = len(passage) >= PASSAGE_ENOUGH_CHARS
+        if enough or len(passage) + 2 + len(more) > PASSAGE_MAX_CHARS:
             break
         passage += f"\n\n{more}"
     return passage

@@ -11,7 +11,7 @@ import time
 from helpdesk.lib.live import ring
 from tickets import events
 
-# A bell for every token would queue up in front of the first one.
+# A bell for every token would queue up in front of the first one. That one rings at once.
 DELTA_SECONDS = 0.04
 # Browsers take somebody who does not go on typing for gone.
 TYPING_SECONDS = 4.0
@@ -22,31 +22,39 @@ class Stage:
 
     def __init__(self, conversation_id: int, answer_id: int) -> None:
         self._group = events.everyone(conversation_id)
-        self._frame = {"conversation": conversation_id}
-        self._answer = answer_id
+        self._conversation_id = conversation_id
+        self._answer_id = answer_id
         self._held = ""
         self._index = 0
-        self._rang_at = 0.0
+        self._typed_at = self._shown_at = 0.0
 
     def begin(self) -> None:
         """Show the dots."""
-        self._ring("assistant.typing")
+        self._typed_at = time.monotonic()
+        self._ring({"type": "assistant.typing"})
 
     def show(self, text: str) -> None:
         """Add a piece; "" lets go of what is held back."""
         self._held += text
-        waited = time.monotonic() - self._rang_at
-        if self._held and waited >= DELTA_SECONDS:
-            piece, self._held = self._held, ""
-            self._ring("assistant.delta", answer=self._answer, index=self._index, text=piece)
+        moment = time.monotonic()
+        if self._held and moment - self._shown_at >= DELTA_SECONDS:
+            self._ring(
+                {
+                    "type": "assistant.delta",
+                    "answer": self._answer_id,
+                    "index": self._index,
+                    "text": self._held,
+                }
+            )
+            self._held = ""
             self._index += 1
-        elif not (self._held or self._index) and waited >= TYPING_SECONDS:
-            self._ring("assistant.typing")
+            self._shown_at = moment
+        elif not (self._held or self._index) and moment - self._typed_at >= TYPING_SECONDS:
+            self.begin()
 
     def stop(self) -> None:
         """Take back what was shown."""
-        self._ring("assistant.stopped", answer=self._answer)
+        self._ring({"type": "assistant.stopped", "answer": self._answer_id})
 
-    def _ring(self, kind: str, **more: object) -> None:
-        self._rang_at = time.monotonic()
-        ring(self._group, {"type": kind, **self._frame, **more})
+    def _ring(self, event: dict[str, object]) -> None:
+        ring(self._group, {**event, "conversation": self._conversation_id})

@@ -37,7 +37,7 @@ class Silence:
 
 
 class WordLost(Exception):
-    """Somebody else has the word by now, or nobody has."""
+    """Somebody else has the word by now, or nobody has. The row is tried again."""
 
 
 def consider_message(posted: MessagePosted) -> Answer | None:
@@ -120,7 +120,10 @@ def _decide(row: Answer, stage: Stage) -> Reply | HandOver | Silence:
     try:
         return answering.decide(question, to, show)
     except WordLost:
-        return _no_word(row) or Silence("The word was lost for a moment.")
+        lost = _no_word(row)
+        if lost is None:
+            raise  # only for a moment: try again from the beginning
+        return lost
 
 
 class _Watch:
@@ -212,12 +215,16 @@ def _close(row: Answer, decision: Reply | HandOver | Silence) -> bool:
 
 def _not_posted(row: Answer, decision: Reply | HandOver | Silence) -> tuple[Answer.Outcome, str]:
     """Hand over if that was decided and is still ours to do; otherwise stay silent."""
-    now_so = _no_word(row)
-    final = now_so or decision
-    if isinstance(final, HandOver) and hand_over(row.conversation_id, reason=final.reason):
-        return Answer.Outcome.HANDED_OVER, final.why
-    why = final.why if isinstance(final, Silence) else "Staff have the conversation."
-    return Answer.Outcome.SILENT, why
+    final = _no_word(row) or decision
+    match final:
+        case Reply():
+            raise WordLost  # refused a moment ago, and now it would be allowed
+        case HandOver() if hand_over(row.conversation_id, reason=final.reason):
+            return Answer.Outcome.HANDED_OVER, final.why
+        case HandOver():
+            return Answer.Outcome.SILENT, "Staff have the conversation."
+        case Silence():
+            return Answer.Outcome.SILENT, final.why
 
 
 # --- The sweep ----------------------------------------------------------------------------------

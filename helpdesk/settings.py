@@ -223,6 +223,8 @@ AI_STREAM_USAGE: bool = env.AI_STREAM_USAGE
 # --- Pages ----------------------------------------------------------------------------------
 
 LANGUAGE_CODE = "en"
+# What our own texts exist in: otherwise a page would mix them with Django's in the browser's.
+LANGUAGES = [("en", "English")]
 TIME_ZONE = "UTC"
 USE_TZ = True
 
@@ -271,6 +273,7 @@ LOGGING = {
     "loggers": {
         "django": {"handlers": ["stderr"], "level": "INFO", "propagate": False},
         "httpx": {"level": "WARNING"},
+        "httpx2": {"level": "WARNING"},
         "daphne": {"level": "WARNING"},
     },
 }

@@ -129,7 +129,7 @@ def _say(
     pk = conversation.pk
     if line.who == "assistant":
         found = Article.objects.filter(title__in=sources)
-        links = [{"title": a.title, "url": a.get_absolute_url()} for a in found]
+        links = [{"title": a.title, "url": settings.SITE_URL + a.get_absolute_url()} for a in found]
         question = Conversation.objects.get(pk=pk).last_seq
         post_answer(
             pk, question_seq=question, body=line.body, sources=links, client_token=uuid.uuid4()

@@ -111,7 +111,7 @@ STORIES = (
             Line(12, "Ah! Could you send a few to try before I order 200?"),
         ),
         assignee="Maya",
-        sources=("Which filter fits",),
+        sources=("Which paper filter fits my dripper?",),
     ),
     Story(
         "Priya Raman",
@@ -232,6 +232,6 @@ STORIES = (
                 who="assistant",
             ),
         ),
-        sources=("Descaling your kettle",),
+        sources=("Descale the Harbour kettle",),
     ),
 )

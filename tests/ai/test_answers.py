@@ -108,10 +108,13 @@ def test_a_customer_who_wants_a_person_gets_one(carol: Viewer, shop: Inbox, text
     assert changes(ticket)[-1]["reason"] == "asked"
 
 
-def test_a_call_for_a_person_counts_even_if_more_was_written_after_it(
-    carol: Viewer, shop: Inbox
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_a_call_for_a_person_counts_wherever_it_stands(
+    carol: Viewer, shop: Inbox, place: int
 ) -> None:
-    ticket = ask(carol, shop, "I want a person", "How do I descale my kettle?")
+    texts = ["How do I descale my kettle?", "It is the Harbour one"]
+    texts.insert(place, "I want a person")
+    ticket = ask(carol, shop, *texts)
     run(ticket)
     assert (said(ticket), handler(ticket)) == ([], "staff")
 
@@ -203,9 +206,10 @@ def test_tokens_that_come_at_once_are_few_bells(
 def test_an_answer_that_names_no_article_shows_the_best_one(
     carol: Viewer, shop: Inbox, configured: FakeModel
 ) -> None:
-    configured.next(say="Use citric acid. [7]")
-    row = run(ask(carol, shop, "How do I descale my kettle?"))
-    assert [source["title"] for source in row.sources] == ["Descale the Harbour kettle"]
+    configured.next(say="Use citric acid. [7] [0]")
+    row = run(ask(carol, shop, "How do I descale my kettle, is it covered by the warranty?"))
+    assert "Descale the Harbour kettle" in str(configured.requests[0]["body"])
+    assert [source["title"] for source in row.sources] == ["What the warranty covers"]
 
 
 def test_a_model_hands_over_by_calling_the_tool(
@@ -301,7 +305,8 @@ def test_when_staff_wrote_the_assistant_is_silent_from_then_on(
 ) -> None:
     ticket = ask(carol, shop, "How do I descale my kettle?")
     make.say(alice, ticket, "Hi Carol, Alice here.")
-    assert run(ticket).outcome == "silent"
+    row = run(ticket)
+    assert (row.outcome, row.reason) == ("silent", "Staff have the conversation.")
 
     make.say(carol, ticket, "How do I descale my kettle?")
     assert Answer.objects.count() == 1

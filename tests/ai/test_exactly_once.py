@@ -25,8 +25,8 @@ from tests import make
 from tests.ai.conftest import KEY, ask, handler, run, said
 from tests.fakes.openai_server import FakeModel
 from tickets.access import Viewer
-from tickets.models import Inbox, Ticket
-from tickets.operations import post_answer, switch_assistant
+from tickets.models import Inbox, Message, Ticket
+from tickets.operations import ask_for_human, post_answer, switch_assistant
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("shelf")]
 
@@ -133,6 +133,7 @@ def test_an_answer_that_is_done_is_not_done_again(
     first = run(ticket)
     again = run(ticket)
     assert (again.attempts, said(ticket)) == (first.attempts, [ONE_ANSWER])
+    assert Message.objects.get(body=ONE_ANSWER).client_token == first.client_token
     assert len(configured.requests) == 1
 
 
@@ -243,6 +244,28 @@ def test_the_last_moment_counts_too(
     assert (row.outcome, row.sources, said(ticket)) == ("silent", [], [])
 
 
+def test_a_word_lost_only_for_a_moment_is_taken_up_again(
+    alice: Viewer,
+    carol: Viewer,
+    shop: Inbox,
+    configured: FakeModel,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Somebody turns the switch off and on again around the post."""
+
+    def refused(*args: object, **more: object) -> None:
+        return None
+
+    ticket = ask(carol, shop, QUESTION)
+    with monkeypatch.context() as patched:
+        patched.setattr(operations, "post_answer", refused)
+        assert (run(ticket).state, said(ticket)) == ("queued", [])
+    Answer.objects.update(due_at=now())
+    configured.next(say=ONE_ANSWER)
+    run(ticket)
+    assert said(ticket) == [ONE_ANSWER]
+
+
 # --- What the subscriber missed, and what failed ------------------------------------------------
 
 
@@ -269,10 +292,22 @@ def test_the_sweep_leaves_alone_what_is_not_the_assistants(
 ) -> None:
     settings.SUBSCRIPTIONS = {}
     ask(carol, shop, "Just written: the subscriber may yet come.")
-    aged(make.ticket(carol, shop, QUESTION))  # a mail
-    make.say(alice, aged(ask(carol, shop, QUESTION)), "Alice has it.")
-    answered = aged(ask(carol, shop, QUESTION))
-    Answer.objects.create(conversation=answered.conversation, question_seq=1)
+    mail = aged(make.ticket(carol, shop, QUESTION))
+    Ticket.objects.filter(pk=mail.pk).update(handler="assistant")
+    make.say(alice, ask(carol, shop, QUESTION), "Alice has it.")
+    for_staff = aged(ask(carol, shop, QUESTION))
+    ask_for_human(carol, for_staff.conversation_id)
+    in_hand = aged(ask(carol, shop, QUESTION))
+    Answer.objects.create(conversation=in_hand.conversation, question_seq=1)
+    answered = ask(carol, shop, QUESTION)
+    post_answer(
+        answered.conversation_id,
+        question_seq=1,
+        body=ONE_ANSWER,
+        sources=[],
+        client_token=uuid4(),
+    )
+    Ticket.objects.filter(pk=aged(answered).pk).update(status="open", waiting_since=now())
     assert operations.find_unanswered() == 0
 
 

@@ -140,6 +140,10 @@ def test_the_quoted_part_is_the_one_that_answers() -> None:
     assert passage.startswith("It switches off by itself\n")
     assert "• Clean the battery contacts with a dry cloth." in passage
 
+    grinder = Article.objects.get(slug=BURRS)
+    passage = best_passage(grinder, "how do I replace the burrs?")
+    assert "Swap the set\n1. Unscrew the handle nut" in passage
+
     kettle = Article.objects.get(slug="descale-the-harbour-kettle")
     passage = best_passage(kettle, "how do i get rid of the limescale")
     assert "\n1. Put two tablespoons (30 g) of citric acid" in passage
