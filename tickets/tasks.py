@@ -7,7 +7,7 @@ from celery import shared_task
 from helpdesk.lib import work
 from tickets.models import InboundEmail, Mailbox, OutgoingEmail
 from tickets.operations.counts import fold_counts as fold
-from tickets.operations.email import deliver as deliver_one
+from tickets.operations.email import deliver_email
 from tickets.operations.email import fetch_mailbox as fetch_one
 from tickets.operations.email import file_inbound as file_one
 
@@ -35,4 +35,4 @@ def file_inbound(pk: int) -> None:
 
 @shared_task(name=OutgoingEmail.TASK)
 def deliver(pk: int) -> None:
-    work.perform(OutgoingEmail, pk, deliver_one)
+    deliver_email(pk)

@@ -1,12 +1,23 @@
-"""Mails as customers' programs write them."""
+"""Mails as customers' programs write them, and where mails that nobody here wrote are found."""
 
 from __future__ import annotations
 
+import os
 from email.message import EmailMessage
 from email.policy import SMTP
 from itertools import count
+from pathlib import Path
 
+CORPORA = Path(
+    os.environ.get("HELPDESK_CORPORA")
+    or Path(__file__).resolve().parents[2].parent / "shared" / "corpora"
+)
 _numbers = count(1)
+
+
+def corpus_mails() -> list[Path]:
+    """Mails out of other projects' tests, where they are at hand."""
+    return sorted(path for path in (CORPORA / "emails").glob("*/emails/**/*") if path.is_file())
 
 
 def mail(

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from django.utils.timezone import now
+from pytest_django import Settings
 
 from helpdesk.lib import work
 from tests.fakes.imap import DOVECOT, PASSWORD, Server, dovecot, flags, mail_program, put
@@ -80,13 +81,22 @@ def test_nothing_changes_on_the_server(server: Server, inbox: Inbox) -> None:
     fetch(mailbox_on(server, inbox, "quiet"))
     assert InboundEmail.objects.count() == 2
     assert flags(server, "quiet") == before
-    assert not any(b"Seen" in line for line in before)
+    assert all(b"Recent" in line and b"Seen" not in line for line in before)
 
 
 def test_a_mailbox_may_ask_for_its_mails_to_be_marked_as_read(server: Server, inbox: Inbox) -> None:
     put(server, "marked", mail())
     fetch(mailbox_on(server, inbox, "marked", mark_seen=True))
     assert b"Seen" in flags(server, "marked")[0]
+
+
+def test_a_mail_that_could_not_be_stored_is_not_marked(
+    server: Server, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(server, "unmarked", mail())
+    monkeypatch.setattr(operations, "record_inbound", lambda *_, **__: 1 / 0)
+    fetch(mailbox_on(server, inbox, "unmarked", mark_seen=True))
+    assert b"Seen" not in flags(server, "unmarked")[0]
 
 
 def test_mail_that_another_program_has_read_comes_in_too(server: Server, inbox: Inbox) -> None:
@@ -270,7 +280,16 @@ def test_a_maildir_is_read_from_new_to_cur(inbox: Inbox, tmp_path: Path) -> None
 def test_a_folder_that_is_not_there_is_named_and_tried_again(inbox: Inbox, tmp_path: Path) -> None:
     mailbox = fetch(folder_mailbox(inbox, tmp_path / "missing"))
     assert mailbox.state == "queued"
-    assert "cannot be read and written" in mailbox.error
+    assert "is not a folder" in mailbox.error
+
+
+def test_a_folder_of_our_own_is_made(inbox: Inbox, settings: Settings, tmp_path: Path) -> None:
+    settings.DATA_DIR = tmp_path
+    mailbox = fetch(folder_mailbox(inbox, Path("mail/in")))
+    assert mailbox.error == ""
+    drop(tmp_path / "mail" / "in", "one.eml", mail())
+    fetch(mailbox)
+    assert InboundEmail.objects.count() == 1
 
 
 def test_an_unreadable_file_does_not_hold_up_the_others(inbox: Inbox, tmp_path: Path) -> None:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 
 from helpdesk.lib import work
 from tests import make
-from tests.fakes.mails import mail
+from tests.fakes.mails import CORPORA, corpus_mails, mail
+from tickets import events
 from tickets.access import Viewer, visible_messages
 from tickets.mail.addresses import reply_address
 from tickets.models import (
@@ -259,6 +261,19 @@ def test_any_bytes_are_stored_and_have_an_end(inbox: Inbox) -> None:
         assert bytes(row.raw) == raw
 
 
+@pytest.mark.skipif(not CORPORA.is_dir(), reason=f"the corpora are not in {CORPORA}")
+def test_every_mail_of_the_corpora_is_filed_or_says_why_not(inbox: Inbox) -> None:
+    for path in corpus_mails():
+        row = come_in(path.read_bytes(), source=path.name)
+        if row.state == "done":
+            assert row.decision, path
+            assert row.reason, path
+            assert (row.decision == "filed") == (row.message is not None), path
+        else:
+            assert (row.state, "no sender" in row.error) == ("failed", True), (path, row.error)
+    assert InboundEmail.objects.filter(decision="filed").count() > 350
+
+
 def test_a_quote_is_folded_away_and_nothing_of_it_is_lost(inbox: Inbox) -> None:
     come_in(mail("Yes.\n\nOn 1 March 2025, Maya <hello@shop.example> wrote:\n> Really?\n"))
     message = Message.objects.get()
@@ -339,9 +354,32 @@ def test_mails_of_one_new_sender_at_the_same_time_are_one_person(inbox: Inbox) -
 
 
 @pytest.mark.django_db(transaction=True)
-def test_replies_at_the_same_time_get_places_without_gaps(alice: Viewer, ticket: Ticket) -> None:
+def test_a_mail_stands_in_line_behind_who_holds_the_conversation(
+    alice: Viewer, ticket: Ticket, monkeypatch: pytest.MonkeyPatch
+) -> None:
     make.say(alice, ticket, "Hello.")
-    rows = [recorded(mail(f"{n}", in_reply_to=_id(ticket))) for n in range(8)]
-    file_at_once(*rows)
-    places = Message.objects.filter(conversation=ticket.conversation).values_list("seq", flat=True)
-    assert sorted(places) == list(range(1, 11))
+    posted: dict[int, int] = {}
+
+    def note(_: object, message: Message, *, after: int) -> None:
+        posted[message.seq] = after
+
+    monkeypatch.setattr(events, "message_posted", note)
+    row = recorded(mail(in_reply_to=_id(ticket)))
+    worker = threading.Thread(target=file_at_once, args=[row])
+    with transaction.atomic():
+        make.say(alice, ticket, "While a mail comes in.")
+        worker.start()
+        _wait_for_someone_who_waits()
+    worker.join()
+    assert posted == {3: 2, 4: 3}
+
+
+def _wait_for_someone_who_waits() -> None:
+    stop_at = time.monotonic() + 10
+    with connection.cursor() as cursor:
+        while time.monotonic() < stop_at:
+            cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
+            if cursor.fetchone()[0]:
+                return
+            time.sleep(0.02)
+    pytest.fail("nobody waits for the conversation")

@@ -8,10 +8,12 @@ from email import message_from_bytes
 from email.message import EmailMessage
 from email.policy import default
 from pathlib import Path
+from unittest import mock
 from uuid import uuid4
 
+import psycopg
 import pytest
-from django.db import OperationalError, connection
+from django.db import connection
 from pytest_django import Settings
 
 from helpdesk.lib import work
@@ -23,9 +25,10 @@ from tickets.access import Viewer
 from tickets.mail.addresses import conversations_named
 from tickets.models import InboundEmail, Inbox, Message, OutgoingEmail, Person, Ticket
 from tickets.operations import email as operations
-from tickets.operations.email import deliver, file_inbound, record_inbound
+from tickets.operations.email import deliver, deliver_email, file_inbound, record_inbound
 
 pytestmark = pytest.mark.django_db
+DSN = {"dbname", "user", "password", "host", "port"}
 
 
 @pytest.fixture
@@ -157,20 +160,20 @@ def test_a_worker_killed_after_the_server_took_it_sends_the_same_message_id(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_database_that_is_away_at_that_moment_costs_no_second_mail(
-    alice: Viewer, ticket: Ticket, server: Server, monkeypatch: pytest.MonkeyPatch
+def test_a_database_that_fails_at_that_moment_costs_no_second_mail(
+    alice: Viewer, ticket: Ticket, server: Server
 ) -> None:
     row = write(alice, ticket)
-    honest, failures = work.closing, iter([OperationalError("gone"), OperationalError("gone")])
+    pid = connection.connection.info.backend_pid
+    parameters = connection.get_connection_params()
 
-    def closing(closed: work.Work) -> object:
-        for error in failures:
-            raise error
-        return honest(closed)
+    def cut_off() -> None:
+        with psycopg.connect(**{k: v for k, v in parameters.items() if k in DSN}) as other:
+            other.execute("SELECT pg_terminate_backend(%s)", [pid])
 
-    monkeypatch.setattr(operations.work, "closing", closing)
+    server.on_mail = cut_off
     assert attempt(row).state == "done"
-    assert len(server.got) == 1
+    assert row.attempts == len(server.got) == 1
 
 
 def test_a_worker_that_lost_its_lease_sends_nothing(
@@ -265,3 +268,13 @@ def test_the_assistant_says_that_no_person_wrote(ticket: Ticket, server: Server)
     body = sent.get_body(("plain",))
     assert body is not None
     assert "Returns: https://shop.example/help/returns" in body.get_content()
+
+
+def test_a_delivery_that_failed_is_shown_on_open_pages(alice: Viewer, ticket: Ticket) -> None:
+    row = write(alice, ticket)
+    Inbox.objects.update(address=None)
+    with mock.patch("tickets.events.ring_on_commit") as ring:
+        deliver_email(row.pk)
+    row.refresh_from_db()
+    assert row.state == "failed"
+    assert [call.args[1]["type"] for call in ring.call_args_list] == ["delivery.changed"]

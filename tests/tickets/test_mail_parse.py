@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import os
 import random
 import time
 from datetime import UTC, datetime
@@ -16,17 +15,12 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 
-from tests.fakes.mails import mail
+from tests.fakes.mails import CORPORA, corpus_mails, mail
 from tickets.mail import parse
 from tickets.mail.headers import Address, addresses, decoded, message_ids, moment, parameters
 from tickets.mail.parse import ParsedEmail, parse_email
 from tickets.mail.reply import split_reply
 from tickets.mail.text import html_to_text
-
-CORPORA = Path(
-    os.environ.get("HELPDESK_CORPORA")
-    or Path(__file__).resolve().parents[2].parent / "shared" / "corpora"
-)
 
 
 def parsed(text: str) -> ParsedEmail:
@@ -107,19 +101,19 @@ def test_a_mail_of_many_parts() -> None:
 
 
 @pytest.mark.parametrize(
-    ("charset", "data"),
+    ("charset", "data", "text"),
     [
-        ("utf-8", "Größe 北京".encode()),
-        ("gb2312", "北京東".encode("gb18030")),
-        ("iso-2022-jp", "こんにちは".encode("iso-2022-jp")),
-        ("ks_c_5601-1987", "안녕하세요".encode("cp949")),
-        ("windows-1251", "Привет".encode("cp1251")),
-        ("iso-8859-1", "“smart”".encode("cp1252")),
-        ("no-such-charset", "Größe".encode()),
-        ("us-ascii", "Größe".encode()),
+        ("utf-8", "Größe 北京".encode(), "Größe 北京"),
+        ("gb2312", "北京東".encode("gb18030"), "北京東"),
+        ("iso-2022-jp", "こんにちは".encode("iso-2022-jp"), "こんにちは"),
+        ("ks_c_5601-1987", "안녕하세요".encode("cp949"), "안녕하세요"),
+        ("windows-1251", "Привет".encode("cp1251"), "Привет"),
+        ("iso-8859-1", "“smart”".encode("cp1252"), "“smart”"),
+        ("no-such-charset", "Größe".encode(), "Größe"),
+        ("us-ascii", "Größe".encode(), "Größe"),
     ],
 )
-def test_text_in_any_charset(charset: str, data: bytes) -> None:
+def test_text_in_any_charset(charset: str, data: bytes, text: str) -> None:
     head = f"From: a@b.example\nContent-Type: text/plain; charset={charset}\n\n".encode()
     text = parse_email(head + data).text
     assert text in {
@@ -282,7 +276,7 @@ def test_no_bytes_raise() -> None:
     dice = random.Random(7)
     samples = [MIXED.encode("latin-1"), mail(), *HOSTILE.values()]
     samples = [one[:4_000] for one in samples]
-    for _ in range(3_000):
+    for _ in range(400):
         raw = bytearray(dice.choice(samples))
         for _ in range(dice.randint(1, 12)):
             at = dice.randrange(len(raw) + 1)
@@ -310,8 +304,8 @@ def test_html_becomes_the_text_a_person_reads() -> None:
         "<table><tr><td>a<td>b</table><script>alert(1)</script>&lt;3 <img alt='Logo'>"
     )
     assert text == (
-        "Hello Carol,\nsee this <https://x.example/y>.\n\n- one\n- two\n\n> said\n>\n>> before\n>>\n"
-        "a b\n\n<3 [Logo]"
+        "Hello Carol,\nsee this <https://x.example/y>.\n\n- one\n- two\n\n"
+        "> said\n>\n>> before\n>>\na b\n\n<3 [Logo]"
     )
 
 
@@ -383,14 +377,10 @@ def test_the_command_reads_stdin_and_names_what_is_missing(
 # --- Mails that nobody here wrote -------------------------------------------------------------
 
 
-def corpus() -> list[Path]:
-    return sorted(path for path in (CORPORA / "emails").glob("*/emails/**/*") if path.is_file())
-
-
 @pytest.mark.skipif(not CORPORA.is_dir(), reason=f"the corpora are not in {CORPORA}")
 def test_every_mail_of_the_corpora_has_an_answer() -> None:
     answers: list[dict[str, Any]] = []
-    for path in corpus():
+    for path in corpus_mails():
         answers.append(json.loads(json.dumps(parse_email(path.read_bytes()).as_dict())))
     assert len(answers) > 500
     assert sum(bool(one["from"]) for one in answers) > 450

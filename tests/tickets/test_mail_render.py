@@ -46,7 +46,8 @@ def test_the_sender_is_a_person_of_the_brand() -> None:
 
 
 @pytest.mark.parametrize(
-    "evil", ["Hi\r\nBcc: all@x.example", "Hi\nBcc: a@x.example", "Hi\rBcc: a", "Hi\x0bBcc: a\x85b"]
+    "evil",
+    ["Hi\r\nBcc: all@x.example", "Hi\nBcc: a", "Hi\rBcc: a", "Hi\x0bBcc: a\x85b", "Hi\x00Bcc: a"],
 )
 def test_no_text_of_anyone_becomes_a_header(evil: str) -> None:
     sent = read_back(replace(LETTER, subject=evil, from_name=evil, to_name=evil))

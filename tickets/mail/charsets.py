@@ -61,7 +61,7 @@ def _guess(data: bytes, name: str) -> str:
     codec = MEANT.get(name, name)
     if name not in ASCII and _known(codec):
         text = data.decode(codec, "replace")
-        if text.count("\N{REPLACEMENT CHARACTER}") <= max(3, len(text) // 100):
+        if text.count("\N{REPLACEMENT CHARACTER}") <= len(text) // 100:
             return text  # a stray byte in an otherwise honest text
     if len(data) > 32:  # a guess from less is a coin thrown
         from charset_normalizer import from_bytes  # takes 50 ms to import, and is rarely needed

@@ -18,6 +18,8 @@ UNFINISHED = (".tmp", ".part", ".partial", ".filepart", "~")
 
 def waiting(folder: Path) -> list[Path]:
     """The mails to be read, oldest first. Raises TemporaryFailure if we could not move them."""
+    if not folder.is_dir():
+        raise TemporaryFailure(f"{folder} is not a folder.")
     source, done = _places(folder)
     try:
         done.mkdir(exist_ok=True)

@@ -6,24 +6,23 @@ mail stays where it is.
 
 from __future__ import annotations
 
-import binascii
 import hashlib
 import mimetypes
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
 from datetime import datetime
-from email import message_from_bytes
+from email.feedparser import BytesFeedParser
 from email.message import Message
 from email.policy import compat32
 
 from helpdesk.lib.text import clean
 from tickets.mail.bounce import Bounce, from_report, from_words, is_automatic
 from tickets.mail.charsets import to_text
+from tickets.mail.content import content, unflowed
 from tickets.mail.headers import (
     Address,
     addresses,
-    base64_bytes,
     decoded,
     message_ids,
     moment,
@@ -41,9 +40,11 @@ HEADER_SEARCHED_BYTES = 64 * 1024
 FIRST_FIELD = re.compile(rb"(?:[^\n]{0,998}\n){0,5}?(From |[!-9;-~]+[ \t]*:)")
 RETURNED_SEARCHED_BYTES = 64 * 1024
 RETURNED_ID = re.compile(rb"^[> \t]*Message-ID[ \t]*:\s*(<[^<>\n]{1,998}>)", re.M | re.I)
+FED_BYTES = 256 * 1024
 KIND = re.compile(r"[a-z0-9!#$&^_.+-]{1,127}/[a-z0-9!#$&^_.+-]{1,127}")
 BLANK_LINE = re.compile(rb"\r?\n\r?\n")
 BLANK_BEFORE_COLON = re.compile(rb"^([!-9;-~]{1,80})[ \t]{1,20}:", re.M)
+SENDER_FIELDS = ("from", "sender", "reply-to")  # whoever an answer would reach, best first
 DELIVERED_TO_FIELDS = ("delivered-to", "x-original-to", "envelope-to", "x-envelope-to")
 
 
@@ -138,8 +139,8 @@ def parse_email(raw: bytes) -> ParsedEmail:
     html = "\n".join(body.htmls)[:TEXT_MAX_CHARS]
     text = _text(body, html)[:TEXT_MAX_CHARS]
     subject = decoded(head.get("subject", ""), body.charset)
-    senders = _addresses(head, "from", body) or _addresses(head, "sender", body)
-    sender = senders[0] if senders else None
+    named = (one for name in SENDER_FIELDS for one in _addresses(head, name, body))
+    sender = next(named, None)
     if sender is None:
         problems.append("Names no sender.")
     split = split_reply(text)
@@ -178,12 +179,15 @@ def _tree(raw: bytes, problems: list[str]) -> Message:
         parts.append(part)
         return part
 
+    parser = BytesFeedParser(new_part, policy=compat32)
+    parts.clear()  # it has tried out how to call `new_part`
+    raw = _mended(raw, problems)
     try:
-        return message_from_bytes(_mended(raw, problems), new_part)
+        for start in range(0, len(raw), FED_BYTES):
+            parser.feed(raw[start : start + FED_BYTES])
+        return parser.close()
     except _LimitReached:
         problems.append(f"More than {PARTS_MAX:,} parts: the rest was not read.")
-    except RecursionError:
-        problems.append(f"Nested deeper than {DEPTH_MAX} levels: the rest was not read.")
     except Exception as error:  # noqa: BLE001  (a fault of the library must not cost a mail)
         problems.append(f"Could not be read to the end: {type(error).__name__}.")
     return parts[0] if parts else Message(policy=compat32)
@@ -255,9 +259,9 @@ def _take(part: Message, body: _Body, *, is_alternative: bool) -> None:
     name = disposition_parameters.get("filename") or kind_parameters.get("name") or ""
     if kind.startswith("multipart/") or not KIND.fullmatch(kind):
         kind = "text/plain"  # RFC 2045, 5.2
-    data = _content(part, head, body.problems)
+    data = content(part, head, body.problems)
     if kind == "message/delivery-status":
-        body.reports.append(to_text(data)[0])
+        body.reports.append(clean(to_text(data)[0]))
     if kind in {"text/plain", "text/html"} and disposition != "attachment":
         is_first = not (body.texts or body.htmls)
         if not name or ((is_alternative or is_first) and disposition != "inline"):
@@ -297,75 +301,10 @@ def _take_text(
         body.texts.append(text.strip("\n"))
 
 
-def unflowed(text: str, *, drop_space: bool) -> str:
-    """Join the lines that format=flowed (RFC 3676) has broken; quotes keep their depth."""
-    out: list[str] = []
-    open_depth = -1  # quote depth of a line that goes on, -1 if none does
-    for line in text.split("\n"):
-        depth = len(line) - len(line.lstrip(">"))
-        words = line[depth:]
-        words = words.removeprefix(" ")
-        flows = words.endswith(" ") and words != "-- "
-        kept = words[:-1] if flows and drop_space else words
-        if depth == open_depth and words != "-- ":
-            out[-1] += kept
-        else:
-            out.append(f"{'>' * depth} {kept}" if depth else kept)
-        open_depth = depth if flows else -1
-    return "\n".join(out)
-
-
 def _text(body: _Body, html: str) -> str:
     texts = [*body.texts, *map(html_to_text, body.lone_htmls)]
     text = "\n".join(texts).strip("\n")
     return text if text.strip() or not html else html_to_text(html)
-
-
-def _content(part: Message, head: dict[str, str], problems: list[str]) -> bytes:
-    """The bytes of a leaf, freed of their transfer encoding."""
-    payload = part.get_payload()
-    if isinstance(payload, list):
-        return b"\n".join(_bytes(one, problems) for one in payload if isinstance(one, Message))
-    how = head.get("content-transfer-encoding", "").strip().lower().partition(";")[0].strip()
-    del part["content-transfer-encoding"]  # what `get_payload` undoes itself, it undoes less well
-    data = part.get_payload(decode=True)
-    if not isinstance(data, bytes):
-        return b""
-    try:
-        if how == "base64":
-            return base64_bytes(data)
-        if how == "quoted-printable":
-            return binascii.a2b_qp(data)
-        if how in {"x-uuencode", "uuencode", "uue", "x-uue"}:
-            return uudecoded(data)
-    except ValueError:
-        problems.append(f"A part is not the {how} it claims to be.")
-    return data
-
-
-def _bytes(part: Message, problems: list[str]) -> bytes:
-    try:
-        return part.as_bytes()
-    except (ValueError, LookupError, TypeError, KeyError, AttributeError, RecursionError):
-        problems.append("An attached mail could not be written out.")
-        return b""
-
-
-def uudecoded(data: bytes) -> bytes:
-    """The file inside a uuencoded text; raises ValueError if there is none."""
-    lines = iter(data.splitlines())
-    if not any(line.startswith(b"begin ") for line in lines):
-        raise ValueError
-    out = bytearray()
-    for line in lines:
-        if line.strip() in {b"end", b"`", b""}:
-            break
-        try:
-            out += binascii.a2b_uu(line)
-        except binascii.Error:  # some encoders pad too much; the first byte tells the length
-            wanted = ((line[0] - 32 & 63) * 4 + 5) // 3
-            out += binascii.a2b_uu(line[:wanted])
-    return bytes(out)
 
 
 def _file_name(name: str, kind: str, part: Message) -> str:

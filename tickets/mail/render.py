@@ -31,7 +31,8 @@ class _Policy(EmailPolicy):
     def fold(self, name: str, value: str) -> str:
         if name in {"In-Reply-To", "References"}:
             return f"{name}: {value}".replace("> <", f">{self.linesep} <") + self.linesep
-        return super().fold(name, value)
+        folded: str = super().fold(name, value)
+        return folded
 
     def fold_binary(self, name: str, value: str) -> bytes:
         return self.fold(name, value).encode("ascii", "surrogateescape")

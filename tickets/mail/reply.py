@@ -39,6 +39,7 @@ INTRODUCTION = re.compile(
     r"|^.{0,80}@\S+>? (?:wrote|skrev|schrieb|a écrit|escribió|escreveu|ha scritto) ?:\s*$",
     re.I,
 )
+DATE = re.compile(r"\b\d{4}\b|\d:\d\d")
 INTRODUCTION_MAX_LINES = 3
 HEADER_MAX_LINES = 6
 FIELD = re.compile(r"[> *]*[^\W\d_][^:]{0,24}:")  # as in "*Von:* Maya"
@@ -113,8 +114,9 @@ def _introduces(copy: list[str], place: int) -> bool:
         if not line or len(joined) > LINE_SEARCHED_CHARS:
             return False
         if line.endswith(":"):
-            # The fewest lines that will do: what stands above is the reply.
-            fewer = joined != line and _introduces(copy, place + 1)
+            # The fewest lines that will do, if the first has no date: it may be the reply.
+            has_date = DATE.search(copy[place]) is not None
+            fewer = joined != line and not has_date and _introduces(copy, place + 1)
             return not fewer and INTRODUCTION.match(joined) is not None
     return False
 

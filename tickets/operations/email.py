@@ -9,7 +9,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import timedelta
 from functools import partial
 from itertools import islice
-from pathlib import Path
 from typing import TypeVar
 
 from django.conf import settings
@@ -52,12 +51,14 @@ def record_inbound(
     source: str = "",
     problems: Sequence[str] = (),
     error: str = "",
+    rings: bool = True,
 ) -> InboundEmail | None:
     """Store a mail byte for byte and ask for it to be filed. It is safe once this returns.
 
     `source` says how it came. A mail that the same mailbox already recorded under the same
     (uidvalidity, uid) is not stored again: the answer is None. `problems` are kept with what the
-    parser finds. With `error` the row is kept as failed, to be retried by hand.
+    parser finds. With `error` the row is kept as failed, to be retried by hand. A caller who files
+    it at once says so with `rings=False`.
     """
     row = InboundEmail(
         mailbox=mailbox,
@@ -74,7 +75,7 @@ def record_inbound(
     try:
         with transaction.atomic():
             row.save(force_insert=True)
-            if not error:
+            if rings and not error:
                 work.ring_on_commit(row)
     except IntegrityError as refused:
         if uid is None or "inboundemail_uid_once" not in str(refused):
@@ -98,8 +99,9 @@ def fetch_mailbox(mailbox: Mailbox) -> None:
 
 
 def _fetch_folder(mailbox: Mailbox) -> None:
-    folder = Path(mailbox.folder)
-    folder = folder if folder.is_absolute() else settings.DATA_DIR / folder
+    folder = settings.DATA_DIR / mailbox.folder  # an absolute path stays as it is
+    if folder.is_relative_to(settings.DATA_DIR):  # elsewhere a missing folder is a wrong setting
+        folder.mkdir(parents=True, exist_ok=True)
     unread: list[str] = []
     paths = islice(fetch_folder.waiting(folder), FETCH_MAX_MAILS)
     for some in _by_few(paths):
@@ -182,6 +184,15 @@ def _move_cursor(mailbox: Mailbox, uidvalidity: int, last_uid: int) -> None:
 
 
 # --- Out --------------------------------------------------------------------------------------
+
+
+def deliver_email(pk: int) -> None:
+    """Perform the work of one OutgoingEmail, and show on open pages how it went."""
+    work.perform(OutgoingEmail, pk, deliver)
+    waiting = OutgoingEmail.objects.exclude(state=OutgoingEmail.State.DONE)
+    outgoing = waiting.select_related("message").filter(pk=pk).first()
+    if outgoing is not None:  # put off or failed; success has rung already
+        events.delivery_changed(outgoing.message)
 
 
 def deliver(outgoing: OutgoingEmail) -> None:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -16,10 +15,10 @@ from django.utils.translation import gettext as _
 from helpdesk.lib import work
 from helpdesk.lib.errors import GiveUp
 from tickets.mail import fetch_imap
-from tickets.mail.addresses import conversations_named, is_address, normal, without_tag
+from tickets.mail.addresses import is_address
 from tickets.mail.bounce import Bounce
 from tickets.mail.parse import ParsedEmail, parse_email
-from tickets.mail.threading import IDS_MAX, Known, Match, looked_up, match
+from tickets.mail.threading import IDS_MAX, Match, match
 from tickets.models import (
     Conversation,
     EmailAddress,
@@ -30,6 +29,7 @@ from tickets.models import (
 )
 from tickets.models.people import NAME_MAX_CHARS
 from tickets.models.tickets import SUBJECT_MAX_CHARS
+from tickets.operations.related import Facts, look_up
 from tickets.operations.timeline import (
     announce,
     append_entry,
@@ -41,7 +41,6 @@ from tickets.operations.timeline import (
 
 Decision = InboundEmail.Decision
 REASON_MAX_CHARS = 500
-DOORS_MAX = 100  # recipients looked up among our inboxes
 PROBLEMS_MAX = 20
 
 
@@ -63,7 +62,7 @@ def file_inbound(row: InboundEmail) -> None:
         InboundEmail.objects.filter(pk=row.pk, lease=row.lease).update(**about)
         raise GiveUp("It names no sender: nobody could be answered.")
     with work.closing(row) as fields:
-        facts = _look_up(row, mail)
+        facts = look_up(row, mail)
         fields |= about | _decide(row, mail, facts)
         fields["reason"] = fields["reason"][:REASON_MAX_CHARS]
 
@@ -80,9 +79,9 @@ def _fetched_again(row: InboundEmail) -> bytes:
             raw = folder.raw(row.uid or 0)
     except fetch_imap.NotHandedOver as error:
         raise GiveUp(str(error)) from error
-    digest = hashlib.sha256(raw).hexdigest()
+    row.sha256 = hashlib.sha256(raw).hexdigest()
     InboundEmail.objects.filter(pk=row.pk, lease=row.lease).update(
-        raw=raw, size_bytes=len(raw), sha256=digest
+        raw=raw, size_bytes=len(raw), sha256=row.sha256
     )
     return raw
 
@@ -100,140 +99,7 @@ def _about(row: InboundEmail, mail: ParsedEmail) -> dict[str, Any]:
     }
 
 
-# --- What is known ----------------------------------------------------------------------------
-
-
-@dataclass(slots=True)
-class _Facts:
-    """What the database knows that bears on one mail."""
-
-    dedupe_key: str
-    sender: str  # comparable
-    copy: Known | None = None
-    copy_id: int | None = None
-    tokens: list[Known] = field(default_factory=list)
-    ours: list[Known] = field(default_factory=list)
-    theirs: list[Known] = field(default_factory=list)
-    person: Person | None = None
-    inbox_id: int | None = None
-
-
-# One question instead of seven: on a busy server the round trips cost more than the answers.
-LOOK_UP = """
-SELECT 'copy' AS what, e.id, e.conversation_id, t.number, NULL::int AS seq, '' AS name
-  FROM tickets_inboundemail e LEFT JOIN tickets_ticket t USING (conversation_id)
- WHERE e.dedupe_key = %(dedupe_key)s AND e.id <> %(row)s
-UNION ALL
-SELECT 'token', NULL, c.id, t.number, NULL, ''
-  FROM tickets_conversation c LEFT JOIN tickets_ticket t ON t.conversation_id = c.id
- WHERE c.id = ANY(%(tokens)s::bigint[]) AND c.channel <> 'internal'
-UNION ALL
-SELECT 'ours', o.id, m.conversation_id, t.number, m.seq, o.rfc_message_id
-  FROM tickets_outgoingemail o JOIN tickets_message m ON m.id = o.message_id
-  LEFT JOIN tickets_ticket t USING (conversation_id)
- WHERE o.rfc_message_id = ANY(%(ids)s::varchar[])
-UNION ALL
-SELECT 'theirs', e.id, e.conversation_id, t.number, m.seq, e.rfc_message_id
-  FROM tickets_inboundemail e LEFT JOIN tickets_message m ON m.id = e.message_id
-  LEFT JOIN tickets_ticket t ON t.conversation_id = e.conversation_id
- WHERE e.reference_ids && %(ids)s::varchar[] AND e.decision = 'filed' AND e.id <> %(row)s
-   AND e.conversation_id IS NOT NULL AND e.rfc_message_id IS DISTINCT FROM %(message_id)s
-   AND (e.rfc_message_id = ANY(%(ids)s::varchar[]) OR %(message_id)s = ANY(e.reference_ids))
-UNION ALL
-SELECT 'person', p.id, p.user_id, NULL, NULL, p.name
-  FROM tickets_emailaddress a JOIN tickets_person p ON p.id = a.person_id
- WHERE lower(a.address) = %(sender)s
-UNION ALL
-SELECT 'inbox', i.id, NULL, NULL, NULL, lower(i.address)
-  FROM tickets_inbox i WHERE lower(i.address) = ANY(%(doors)s::varchar[])
-UNION ALL
-SELECT 'mailbox', b.inbox_id, NULL, NULL, NULL, ''
-  FROM tickets_mailbox b WHERE b.id = %(mailbox)s
-UNION ALL
-(SELECT 'first inbox', i.id, NULL, NULL, NULL, '' FROM tickets_inbox i ORDER BY i.id LIMIT 1)
-"""
-
-
-def _look_up(row: InboundEmail, mail: ParsedEmail) -> _Facts:
-    """Wait for whoever files a related mail, then ask the database once."""
-    sender = normal(mail.sender.email) if mail.sender else ""
-    facts = _Facts(dedupe_key=_dedupe_key(row, mail), sender=sender)
-    named = [one.email for one in (*mail.to, *mail.cc)]
-    recipients = [*mail.delivered_to, *named][:DOORS_MAX]
-    doors = list(dict.fromkeys(without_tag(one) for one in recipients))
-    ids = looked_up(mail.in_reply_to, [*mail.returned_ids, *mail.references])
-    ids = [mail.message_id, *ids] if mail.message_id else ids
-    with connection.cursor() as cursor:
-        _wait_for_related(cursor, [facts.dedupe_key, f"from {sender}", *ids])
-        cursor.execute(
-            LOOK_UP,
-            {
-                "dedupe_key": facts.dedupe_key,
-                "row": row.pk,
-                "tokens": conversations_named(recipients),
-                "ids": ids,
-                "message_id": mail.message_id or None,
-                "sender": sender,
-                "doors": doors,
-                "mailbox": row.mailbox_id,
-            },
-        )
-        found = cursor.fetchall()
-    _sort_out(facts, found, doors)
-    return facts
-
-
-def _wait_for_related(cursor: Any, names: list[str]) -> None:
-    """Hold what this mail shares with others until the transaction ends, in one fixed order.
-
-    A statement of its own: the next one must see what the others committed meanwhile.
-    """
-    keys = sorted({_lock_key(name) for name in names})
-    cursor.execute("SELECT pg_advisory_xact_lock(k) FROM unnest(%s::bigint[]) k", [keys])
-
-
-def _lock_key(name: str) -> int:
-    digest = hashlib.sha256(name.encode("utf-8", "replace")).digest()
-    return int.from_bytes(digest[:8], "big", signed=True)
-
-
-def _dedupe_key(row: InboundEmail, mail: ParsedEmail) -> str:
-    """The same for two copies of one mail, however each of them travelled.
-
-    The Message-ID alone will not do: some programs give the same one to every mail they send.
-    Without one only copies equal in every byte are one mail.
-    """
-    if not mail.message_id:
-        return row.sha256
-    sender = normal(mail.sender.email) if mail.sender else ""
-    date = mail.date.isoformat() if mail.date else ""
-    return hashlib.sha256(f"{mail.message_id}\n{sender}\n{date}".encode()).hexdigest()
-
-
-def _sort_out(facts: _Facts, found: list[tuple[Any, ...]], doors: list[str]) -> None:
-    inboxes: dict[str, int] = {}
-    fallback: dict[str, int] = {}
-    known: dict[str, list[Known]] = defaultdict(list)
-    for what, pk, other, number, seq, name in found:
-        if what in {"token", "ours", "theirs"}:
-            known[what].append(Known(name, other, number, seq))
-        elif what == "copy":
-            facts.copy_id, facts.copy = pk, Known("", other, number, None) if other else None
-        elif what == "person":
-            facts.person = Person(pk=pk, name=name, user_id=other)
-        elif what == "inbox":
-            inboxes[name] = pk
-        else:
-            fallback[what] = pk
-    facts.tokens, facts.ours, facts.theirs = known["token"], known["ours"], known["theirs"]
-    addressed = next((inboxes[door] for door in doors if door in inboxes), None)
-    facts.inbox_id = addressed or fallback.get("mailbox") or fallback.get("first inbox")
-
-
-# --- What becomes of it -----------------------------------------------------------------------
-
-
-def _decide(row: InboundEmail, mail: ParsedEmail, facts: _Facts) -> dict[str, Any]:
+def _decide(row: InboundEmail, mail: ParsedEmail, facts: Facts) -> dict[str, Any]:
     """Do what is to be done; return what the row says about it."""
     if facts.copy_id is not None:
         where = f", which is in #{facts.copy.ticket_number}" if facts.copy else ""
@@ -247,7 +113,7 @@ def _decide(row: InboundEmail, mail: ParsedEmail, facts: _Facts) -> dict[str, An
     return {"dedupe_key": facts.dedupe_key, **decided}
 
 
-def _join_or_open(row: InboundEmail, mail: ParsedEmail, facts: _Facts) -> dict[str, Any]:
+def _join_or_open(row: InboundEmail, mail: ParsedEmail, facts: Facts) -> dict[str, Any]:
     own = [known for known in facts.ours if known.rfc_message_id == mail.message_id]
     if own:
         return _ignored(f"It is our own mail, message {own[0].seq} of #{own[0].ticket_number}.")
@@ -298,9 +164,7 @@ def _file_as_note(
     """Anyone can write a colleague's address into From, and customers must not be fooled by it."""
     body, quoted = _body(mail)
     message = _note(row, found.conversation_id, author=person, body=body, quoted=quoted)
-    return _filed(
-        message, f"It is from the address of someone on staff, so a note. {found.reason}"
-    )
+    return _filed(message, f"It is from the address of someone on staff, so a note. {found.reason}")
 
 
 def _note(
@@ -318,7 +182,7 @@ def _note(
     )
 
 
-def _open(row: InboundEmail, mail: ParsedEmail, facts: _Facts) -> dict[str, Any]:
+def _open(row: InboundEmail, mail: ParsedEmail, facts: Facts) -> dict[str, Any]:
     if facts.inbox_id is None:
         raise GiveUp("There is no inbox in which a ticket could be opened.")
     person = facts.person or _new_person(mail, facts.sender)
@@ -351,7 +215,7 @@ def _open(row: InboundEmail, mail: ParsedEmail, facts: _Facts) -> dict[str, Any]
     return _filed(message, f"Opened #{ticket.number}: {why}.")
 
 
-def _join(row: InboundEmail, mail: ParsedEmail, facts: _Facts, found: Match) -> dict[str, Any]:
+def _join(row: InboundEmail, mail: ParsedEmail, facts: Facts, found: Match) -> dict[str, Any]:
     """Say it in the conversation it answers. Nobody is mailed a copy: the sender chose in their
     own mail program who gets one."""
     person = facts.person or _new_person(mail, facts.sender)

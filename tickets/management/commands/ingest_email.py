@@ -54,7 +54,7 @@ class Command(BaseCommand):
 
 def _take(name: str, raw: bytes) -> str:
     source = "stdin" if name == STDIN else name
-    row = record_inbound(raw, source=source)
+    row = record_inbound(raw, source=source, rings=False)
     if row is None:  # only mails with a UID can have been recorded before
         raise AssertionError(name)
     work.perform(InboundEmail, row.pk, file_inbound)
@@ -65,4 +65,4 @@ def _take(name: str, raw: bytes) -> str:
         case InboundEmail.State.FAILED:
             return f"mail {row.pk}, stored but not filed. {row.error}"
         case _:
-            return f"mail {row.pk}, stored; a worker files it."
+            return f"mail {row.pk}, stored; it will be tried again. {row.error}"

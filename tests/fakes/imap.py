@@ -1,0 +1,156 @@
+"""A Dovecot of its own: a real IMAP server for one test run, on a free port, in a folder of its
+own. Every user name is an account; the password is PASSWORD."""
+
+from __future__ import annotations
+
+import getpass
+import grp
+import imaplib
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+DOVECOT = shutil.which("dovecot", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+PASSWORD = "secret"
+START_SECONDS = 10
+
+CONFIG = """
+base_dir = {folder}/run
+log_path = {folder}/log
+protocols = imap
+listen = 127.0.0.1
+ssl = no
+disable_plaintext_auth = no
+default_internal_user = {internal}
+default_login_user = {login}
+default_internal_group = {group}
+first_valid_uid = 1
+mail_location = maildir:~/Maildir
+passdb {{
+  driver = static
+  args = password={password}
+}}
+userdb {{
+  driver = static
+  args = uid={mail} gid={mail_group} home={folder}/homes/%u
+}}
+service imap-login {{
+  chroot =
+  inet_listener imap {{
+    port = {port}
+  }}
+  inet_listener imaps {{
+    port = 0
+  }}
+}}
+service anvil {{
+  chroot =
+}}
+service stats {{
+  chroot =
+}}
+"""
+
+
+class Server(NamedTuple):
+    host: str
+    port: int
+
+
+@contextmanager
+def dovecot() -> Iterator[Server]:
+    """The server, up and answering. It is gone, with its mails, afterwards."""
+    assert DOVECOT
+    folder = Path(tempfile.mkdtemp(prefix="dovecot-"))
+    server = Server("127.0.0.1", free_port())
+    try:
+        _write_config(folder, server)
+        process = subprocess.Popen([DOVECOT, "-F", "-c", str(folder / "dovecot.conf")])
+        try:
+            _wait_for(server, process, folder)
+            yield server
+        finally:
+            process.terminate()
+            process.wait(10)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def mail_program(server: Server, user: str, folder: str = "INBOX") -> Iterator[imaplib.IMAP4]:
+    """What the account's owner uses beside us: may write, and sees flags."""
+    with imaplib.IMAP4(server.host, server.port) as program:
+        program.login(user, PASSWORD)
+        program.create(folder)
+        program.select(folder)
+        yield program
+
+
+def put(server: Server, user: str, *mails: bytes, folder: str = "INBOX") -> None:
+    """Let mails arrive, unread and unseen by any program."""
+    with imaplib.IMAP4(server.host, server.port) as delivery:
+        delivery.login(user, PASSWORD)
+        delivery.create(folder)
+        for raw in mails:
+            status, answer = delivery.append(folder, "", "", raw)
+            assert status == "OK", answer
+
+
+def flags(server: Server, user: str, folder: str = "INBOX") -> list[bytes]:
+    """The flags of every mail as the next program finds them. Looking at them changes none."""
+    with imaplib.IMAP4(server.host, server.port) as onlooker:
+        onlooker.login(user, PASSWORD)
+        onlooker.select(folder, readonly=True)
+        _, data = onlooker.fetch("1:*", "(FLAGS)")
+        return [line for line in data if isinstance(line, bytes)]
+
+
+def _write_config(folder: Path, server: Server) -> None:
+    (folder / "homes").mkdir()
+    me = getpass.getuser()
+    names = {"internal": me, "login": me, "group": _group_of(me), "mail": me}
+    if os.geteuid() == 0:  # it refuses to be root in every part
+        folder.chmod(0o755)
+        names = {"internal": "dovecot", "login": "dovenull", "group": "dovecot", "mail": "nobody"}
+        shutil.chown(folder / "homes", "nobody")
+    config = CONFIG.format(
+        folder=folder,
+        port=server.port,
+        password=PASSWORD,
+        mail_group=_group_of(names["mail"]),
+        **names,
+    )
+    (folder / "dovecot.conf").write_text(config)
+
+
+def _group_of(user: str) -> str:
+    return grp.getgrgid(pwd.getpwnam(user).pw_gid).gr_name
+
+
+def free_port() -> int:
+    """One that nobody listens on at the moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _wait_for(server: Server, process: subprocess.Popen[bytes], folder: Path) -> None:
+    stop_at = time.monotonic() + START_SECONDS
+    while time.monotonic() < stop_at:
+        try:
+            with imaplib.IMAP4(server.host, server.port, timeout=1):
+                return
+        except (OSError, imaplib.IMAP4.error):
+            if process.poll() is not None:
+                break
+            time.sleep(0.05)
+    log = folder / "log"
+    raise RuntimeError(f"Dovecot did not start: {log.read_text() if log.exists() else ''}")
