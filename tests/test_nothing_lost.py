@@ -158,11 +158,13 @@ class Talk:
             if n == REPLIES_BY_MAIL // 2:
                 self.stack.kill("worker", signal.SIGKILL)
         await self.stack.until(
-            lambda: self.stack.row(
-                "SELECT count(*) FROM tickets_outgoingemail o JOIN tickets_message m "
-                "ON m.id = o.message_id WHERE m.body LIKE 'Reply by mail%%' AND o.state = 'done'"
-            )
-            == (REPLIES_BY_MAIL,),
+            lambda: (
+                self.stack.row(
+                    "SELECT count(*) FROM tickets_outgoingemail o JOIN tickets_message m "
+                    "ON m.id = o.message_id WHERE m.body LIKE 'Reply by mail%%' AND o.state = 'done'"
+                )
+                == (REPLIES_BY_MAIL,)
+            ),
             seconds=90,
         )
 
@@ -236,7 +238,8 @@ class Talk:
         rows = self.stack.rows("SELECT state, decision FROM tickets_inboundemail")
         twice = len(range(0, MAILS, 10))
         assert Counter(rows) == {("done", "filed"): MAILS, ("done", "duplicate"): twice}
-        bodies = self.stack.rows("SELECT body FROM tickets_message WHERE body LIKE 'Body of mail%%'")
+        query = "SELECT body FROM tickets_message WHERE body LIKE 'Body of mail%%'"
+        bodies = self.stack.rows(query)
         expected = {f"Body of mail {i}." for i in range(MAILS)}
         assert len(bodies) == MAILS
         assert {body for (body,) in bodies} == expected
@@ -254,9 +257,7 @@ class Talk:
             for path in out.glob("*.eml")
         ]
         texts = [m.get_body(("plain",)).get_content() for m in mails]  # type: ignore[union-attr]
-        sent = [
-            found[0] for text in texts if (found := re.search(r"Reply by mail to .*?\.", text))
-        ]
+        sent = [found[0] for text in texts if (found := re.search(r"Reply by mail to .*?\.", text))]
         assert sorted(sent) == sorted(self.mailed_to)
         assert len({m["Message-ID"] for m in mails}) == len(mails)
 
@@ -279,4 +280,3 @@ def _drop(folder: Path, i: int, raw: bytes) -> None:
     temporary = folder / f".{i}.tmp"
     temporary.write_bytes(raw)
     temporary.rename(folder / f"{i:04}.eml")
-
