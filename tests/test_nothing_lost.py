@@ -161,7 +161,8 @@ class Talk:
             lambda: (
                 self.stack.row(
                     "SELECT count(*) FROM tickets_outgoingemail o JOIN tickets_message m "
-                    "ON m.id = o.message_id WHERE m.body LIKE 'Reply by mail%%' AND o.state = 'done'"
+                    "ON m.id = o.message_id "
+                    "WHERE m.body LIKE 'Reply by mail%%' AND o.state = 'done'"
                 )
                 == (REPLIES_BY_MAIL,)
             ),
