@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
-from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 from uuid import UUID
@@ -79,20 +77,3 @@ def access_session(inbox: Inbox, token: str) -> VisitorSession:
 
 def visit_of(session: VisitorSession) -> Visit:
     return Visit(session.pk, visitor(session.person), session.conversation_id, session.inbox_id)
-
-
-def address_of(peer: str, forwarded_for: Sequence[str]) -> str:
-    """Whom to count a request for: the address, or the /64 that a household has in IPv6.
-
-    `forwarded_for` are the entries of X-Forwarded-For; only the last TRUSTED_PROXIES of them
-    were written by someone we know.
-    """
-    hops = [*forwarded_for, peer]
-    address = hops[-1 - min(settings.TRUSTED_PROXIES, len(hops) - 1)]
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:
-        return address
-    if parsed.version == 4:
-        return address
-    return str(ipaddress.ip_network((parsed, 64), strict=False))

@@ -11,11 +11,12 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from chat.access import Visit, WrongOrigin, access_inbox, address_of
+from chat.access import Visit, WrongOrigin, access_inbox
 from chat.operations import resume_session, send_from_visitor, start_session
 from chat.protocol import FRAME_MAX_CHARS, SEQ_MAX
 from chat.queries import page_after, standing, widget_config
 from chat.tokens import WrongToken, token_for
+from helpdesk.lib.addresses import sender_of
 from tickets.events import as_json
 from tickets.models import Inbox
 from tickets.operations import ask_for_human, mark_read
@@ -102,9 +103,7 @@ class WidgetView(APIView):
 
     @property
     def address(self) -> str:
-        hops = self.request.headers.get("X-Forwarded-For", "").split(",")
-        forwarded_for = [hop.strip() for hop in hops if hop.strip()]
-        return address_of(self.request.META.get("REMOTE_ADDR", ""), forwarded_for)
+        return sender_of(self.request)
 
 
 class ConfigView(WidgetView):

@@ -28,11 +28,12 @@ from psycopg_pool import PoolTimeout
 from redis.exceptions import RedisError
 
 from chat import protocol
-from chat.access import Visit, WrongOrigin, access_inbox, address_of, is_own
+from chat.access import Visit, WrongOrigin, access_inbox, is_own
 from chat.operations import resume_session, send_from_visitor
 from chat.protocol import BadFrame, DeskTyping, Hello, Seen, Send, Typing, Unwatch, Watch
 from chat.queries import standing
 from chat.tokens import WrongToken
+from helpdesk.lib.addresses import address_of
 from helpdesk.lib.errors import NotFound, Refused, SlowDown
 from helpdesk.lib.live import ring_async
 from tickets import events
@@ -165,7 +166,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
         moment = time.monotonic()
         if typing and moment - self.typing_at < TYPING_SECONDS:
             return
-        self.typing_at = moment
+        self.typing_at = moment if typing else 0.0
         event = {
             "type": "typing.changed",
             "conversation": conversation_id,

@@ -83,29 +83,37 @@ class Child:
         for file in (service.pid_file, service.log):
             file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         _move_aside(service.log)
-        argv, identity = lowered(service.argv, service.owner, service.orphan_signal)
-        with service.pid_file.open("a+b", buffering=0) as lock, service.log.open("ab") as log:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise StillRunning(service.name) from error
+        lock = os.open(service.pid_file, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            if not _locked(lock):
+                raise StillRunning(service.name)
             service.prepare()
-            stdin = _pipe_with(service.stdin)
-            self._process = subprocess.Popen(  # noqa: S603 - our own command lines only
-                argv,
-                env=dict(service.environ),
-                cwd=service.cwd,
-                stdin=stdin,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,  # Ctrl-C is for the supervisor alone
-                pass_fds=(lock.fileno(),),
-                preexec_fn=_die_with_us(service.orphan_signal),
-                **identity,
-            )
+            self._process = self._spawn(lock)
+            # In one piece and always as long, so that no reader finds half a number.
+            os.pwrite(lock, f"{self._process.pid:<10}\n".encode(), 0)
+        finally:
+            os.close(lock)
+
+    def _spawn(self, lock: int) -> subprocess.Popen[bytes]:
+        service = self.service
+        argv, identity = lowered(service.argv, service.owner, service.orphan_signal)
+        stdin = _pipe_with(service.stdin)
+        try:
+            with service.log.open("ab") as log:
+                return subprocess.Popen(  # noqa: S603 - our own command lines only
+                    argv,
+                    env=dict(service.environ),
+                    cwd=service.cwd,
+                    stdin=stdin,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,  # Ctrl-C is for the supervisor alone
+                    pass_fds=(lock,),
+                    preexec_fn=_die_with_us(service.orphan_signal),
+                    **identity,
+                )
+        finally:
             os.close(stdin)
-            lock.truncate(0)
-            lock.write(b"%d\n" % self._process.pid)
 
     def ask_to_stop(self) -> None:
         """Send the first stop signal; `press` sends the others when their time has come."""
@@ -158,13 +166,18 @@ def leftover(service: Service) -> int | None:
     """The process number of an earlier run that is still alive, or None."""
     try:
         with service.pid_file.open("rb") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return int(lock.read() or b"0") or None
+            return None if _locked(lock.fileno()) else int(lock.read() or b"0") or None
     except FileNotFoundError:
-        pass
-    return None
+        return None
+
+
+def _locked(lock: int) -> bool:
+    """Whether we have locked the open file just now; False if another process holds it."""
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _move_aside(log: Path) -> None:

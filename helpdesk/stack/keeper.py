@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 import signal
@@ -12,11 +11,13 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from helpdesk.stack.children import Child, StillRunning
+from helpdesk.stack.mend import CannotStart
 
 # The first deaths are mended at once; a child that dies again and again gets longer pauses.
 FREE_DEATHS = 3
 DEATHS_WITHIN_SECONDS = 60.0
 PAUSE_MAX_SECONDS = 15.0
+RETRY_SECONDS = 1.0  # for what could not even be started
 
 ALARM = re.compile(r"\b(ERROR|CRITICAL)\b")
 ALARMS_AT_ONCE = 3
@@ -33,26 +34,35 @@ class Keeper:
         self._was_running = child.running
         self._start_at = 0.0
 
-    def tend(self) -> None:
-        """Start the child if it does not run and its time has come. Returns at once."""
+    def tend(self) -> bool:
+        """Start the child if it does not run and its time has come.
+
+        True if it could start in a moment: what the last one forked is about to end.
+        """
         if self.child.running:
-            return
+            return False
         now = time.monotonic()
         if self._was_running:
             self._was_running = False
-            self._note_death(now)
-        if now >= self._start_at:
-            with contextlib.suppress(StillRunning):  # what it forked is about to end
-                self.child.start()
-                self._was_running = True
+            self._plan_next(now, f"ended ({how(self.child.exit_code)})")
+        if now < self._start_at:
+            return False
+        try:
+            self.child.start()
+            self._was_running = True
+        except StillRunning:
+            return True
+        except (OSError, CannotStart) as error:  # no memory, no disk: that may pass
+            self._plan_next(now, f"does not start: {error}", at_least=RETRY_SECONDS)
+        return False
 
-    def _note_death(self, now: float) -> None:
+    def _plan_next(self, now: float, what: str, at_least: float = 0.0) -> None:
         self._deaths.append(now)
-        pause = pause_seconds(now - died for died in self._deaths)
+        pause = max(pause_seconds(now - died for died in self._deaths), at_least)
         self._start_at = now + pause
-        name = self.child.service.name
         again = f"in {pause:.0f} s" if pause else "now"
-        self._say(name, f"ended ({how(self.child.exit_code)}), starting it again {again}")
+        name = self.child.service.name
+        self._say(name, f"{what}, starting it again {again}")
         if pause and (words := self.child.last_words(1)):
             self._say(name, f"its last words: {words[:LINE_MAX_CHARS]}")
 

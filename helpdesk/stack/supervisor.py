@@ -25,7 +25,7 @@ from helpdesk.stack.addresses import (
     redis_fault,
     web_fault,
 )
-from helpdesk.stack.children import Child, Service, end_leftover, stop
+from helpdesk.stack.children import POLL_SECONDS, Child, Service, end_leftover, stop
 from helpdesk.stack.engines import Postgres, Redis, start
 from helpdesk.stack.keeper import Keeper, LogWatch
 from helpdesk.stack.kept import SECRET_KEY_BYTES, read_kept, write_kept
@@ -34,7 +34,8 @@ from helpdesk.stack.mend import CannotStart
 LOOK_SECONDS = 0.5  # between two looks at the logs; a death is noticed at once
 RETRY_SECONDS = 1.0  # between two looks at a server that somebody else runs
 WEB_READY_SECONDS = 60.0
-KEPT_WHILE_UP = ("SECRET_KEY", "DEMO", "SITE_URL", "DATABASE_URL", "REDIS_URL")
+KEPT_ALWAYS = ("SECRET_KEY",)
+KEPT_WHILE_UP = (*KEPT_ALWAYS, "DEMO", "SITE_URL", "DATABASE_URL", "REDIS_URL")
 
 
 class AskedToStop(Exception):
@@ -71,8 +72,8 @@ class Supervisor:
                 self._run()
         except PermissionError as error:
             raise CannotStart(
-                f"{error.filename} is somebody else's: sudo chown -R $(id -u) {self._folder},"
-                " or set HELPDESK_DATA to a folder of your own."
+                f"{error.filename or self._folder} is somebody else's:"
+                f" sudo chown -R $(id -u) {self._folder}, or set HELPDESK_DATA to another folder."
             ) from error
 
     def _run(self) -> None:
@@ -183,19 +184,19 @@ class Supervisor:
 
     def _tend(self) -> None:
         """Look after every child once, and rest until the next look or the next death."""
-        for keeper in (*self._engines, *self._processes):
-            keeper.tend()
+        waiting = [keeper.tend() for keeper in (*self._engines, *self._processes)]
         for name, log in self._logs:
             for line in log.alarms():
                 self._say(name, line)
-        self._pause(LOOK_SECONDS)
+        self._pause(POLL_SECONDS if any(waiting) else LOOK_SECONDS)
 
     def _end(self) -> None:
         """Stop what serves people first and what it stands on last."""
         stop(*(keeper.child for keeper in self._processes))
         stop(*(keeper.child for keeper in self._engines))
-        if kept := read_kept(self._folder):
-            write_kept(self._folder, {"SECRET_KEY": kept["SECRET_KEY"]})
+        kept = read_kept(self._folder).items()
+        if kept:
+            write_kept(self._folder, dict(pair for pair in kept if pair[0] in KEPT_ALWAYS))
 
     def _say(self, name: str, line: str) -> None:
         self._write(f"{name:>8} | {line}")

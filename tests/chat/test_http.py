@@ -11,10 +11,10 @@ from django.test import Client
 from django.utils.timezone import now
 from pytest_django import DjangoAssertNumQueries, Settings
 
-from chat.access import address_of
 from chat.models import VisitorSession
 from chat.operations import revoke_session
 from chat.tokens import token_for
+from helpdesk.lib.addresses import address_of
 from tests import make
 from tests.chat.conftest import Visitor, new_visitor
 from tickets.access import Viewer

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import sys
 import time
@@ -100,6 +101,22 @@ def test_who_dies_again_and_again_gets_longer_pauses(tmp_path: Path) -> None:
         "ended (code 1), starting it again in 2 s",
         "its last words: no such table",
     ]
+
+
+def test_what_cannot_be_started_just_now_is_tried_again(tmp_path: Path) -> None:
+    told: list[str] = []
+    child = Child(Service("sleeper", (str(tmp_path / "program"),), tmp_path))
+    keeper = Keeper(child, lambda _, line: told.append(line))
+    keeper.tend()
+    keeper.tend()
+    assert len(told) == 1
+    assert "No such file" in told[0]
+    assert "starting it again in 1 s" in told[0]
+
+    (tmp_path / "program").symlink_to(shutil.which("true") or "")
+    time.sleep(1)
+    keeper.tend()
+    wait_until(lambda: child.exit_code == 0)
 
 
 def test_exit_codes_are_told_in_words() -> None:

@@ -16,7 +16,7 @@ import psycopg
 import pytest
 import redis
 
-from helpdesk.stack.children import Child, stop
+from helpdesk.stack.children import Child, leftover, stop
 from helpdesk.stack.engines import (
     Engine,
     Postgres,
@@ -132,7 +132,18 @@ def test_a_wrong_folder_of_binaries_is_named(tmp_path: Path) -> None:
         postgres_binaries({"POSTGRES_BINARIES": str(tmp_path)})
 
 
-def test_an_engine_that_cannot_start_says_why_and_leaves_nothing(folder: Path) -> None:
+def test_an_engine_that_never_answers_is_stopped_again(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = Redis(folder)
+    monkeypatch.setattr(engine, "fault", lambda: "no answer")
+    monkeypatch.setattr("helpdesk.stack.engines.READY_SECONDS", 0.2)
+    with pytest.raises(CannotStart, match="redis does not start"):
+        start(engine)
+    assert leftover(engine.service) is None
+
+
+def test_an_engine_that_cannot_start_says_why(folder: Path) -> None:
     engine = Postgres(folder, durable=False)
     with started(engine):
         pass

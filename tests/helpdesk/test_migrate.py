@@ -94,8 +94,10 @@ def test_a_blocked_change_steps_back_and_names_who_is_in_the_way(empty_database:
     assert rows(empty_database, "SELECT to_regclass('django_session')") == [(None,)]
 
 
-def test_a_plan_is_printed_and_nothing_is_written(empty_database: str) -> None:
-    code, out, _ = Run(empty_database, "--plan").result()
+def test_a_plan_waits_for_nobody_and_writes_nothing(empty_database: str) -> None:
+    with psycopg.connect(empty_database, autocommit=True) as somebody:
+        somebody.execute("SELECT pg_advisory_lock(%s)", [MIGRATE_LOCK])
+        code, out, _ = Run(empty_database, "--plan").result()
     assert code == 0
     assert "tickets.0001" in out
     tables = "SELECT count(*) FROM information_schema.tables WHERE table_schema = 'public'"

@@ -158,3 +158,9 @@ def test_a_login_without_a_person_sees_nothing(
     mallory.person.user = None
     mallory.person.save()
     assert browser.get("/tickets/").status_code == 404
+
+
+def test_no_browser_keeps_a_page_of_the_desk(enter: Enter, alice: Viewer, ticket: Ticket) -> None:
+    browser = enter(alice)
+    for address in ("/tickets/", f"/tickets/{ticket.number}/", "/assistant/"):
+        assert "no-store" in browser.get(address)["Cache-Control"]

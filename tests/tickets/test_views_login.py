@@ -64,6 +64,16 @@ def test_guessing_is_slowed_down(alice: Viewer, settings: Any) -> None:
     assert int(right["Retry-After"]) > 0
 
 
+def test_behind_a_proxy_each_address_is_counted_by_itself(alice: Viewer, settings: Any) -> None:
+    settings.TRUSTED_PROXIES = 1
+    settings.LOGIN_TRIES_PER_MINUTE = 2
+    browser = Client()
+    for n in range(3):
+        from_a = browser.post("/", {"username": f"{n}"}, headers={"X-Forwarded-For": "192.0.2.1"})
+    from_b = browser.post("/", {"username": "x"}, headers={"X-Forwarded-For": "192.0.2.2"})
+    assert (from_a.status_code, from_b.status_code) == (429, 200)
+
+
 def test_who_is_logged_in_goes_straight_to_the_tickets(enter: Enter, alice: Viewer) -> None:
     response = enter(alice).get("/")
     assert (response.status_code, response["Location"]) == (302, "/tickets/")

@@ -55,6 +55,11 @@ def test_every_file_a_page_names_exists(enter: Enter, alice: Viewer, ticket: Tic
             assert (module.parent / file.replace("../js", "../../../helpdesk/static/js")).exists()
 
 
+def test_a_page_is_in_one_language(db: None) -> None:
+    page = Client().get("/", headers={"Accept-Language": "de"}).content.decode()
+    assert '<html lang="en"' in page
+
+
 def test_pages_may_run_only_our_own_code(db: None) -> None:
     policy = Client().get("/")["Content-Security-Policy"]
     assert "default-src 'self'" in policy

@@ -351,6 +351,7 @@ def test_one_turn_in_a_chat_has_one_name(
 ) -> None:
     make.say(carol, chat, "Glass, two cups.")
     make.say(bob, chat, "Then 02.")
+    make.say(alice, chat, "Or two of 01.")
     make.say(carol, chat, "Thanks!")
     entries = enter(alice).get(f"/tickets/{chat.number}/").context["timeline"].entries
     spoken = [(each.message.body, each.continues) for each in entries if each.is_bubble]
@@ -358,6 +359,7 @@ def test_one_turn_in_a_chat_has_one_name(
         ("Which filter fits?", False),
         ("Glass, two cups.", True),
         ("Then 02.", False),
+        ("Or two of 01.", False),
         ("Thanks!", False),
     ]
 

@@ -6,9 +6,10 @@ import django.contrib.postgres.search
 import django.db.models.deletion
 import django.db.models.functions.text
 import django.utils.timezone
-import tickets.models.inboxes
 from django.conf import settings
 from django.db import migrations, models
+
+import tickets.models.inboxes
 
 
 class Migration(migrations.Migration):

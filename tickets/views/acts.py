@@ -24,7 +24,7 @@ from tickets.operations import (
     solve_ticket,
 )
 from tickets.views.frame import DeskRequest, desk_page, place_query
-from tickets.views.pages import about_ticket, show_ticket
+from tickets.views.pages import show_about, show_ticket
 
 
 @require_POST
@@ -105,10 +105,7 @@ def _about(request: DeskRequest, number: int) -> HttpResponse:
     if not request.htmx:
         return _back(request, number)
     viewer = viewer_for(request.user)
-    ticket = access_ticket(viewer, number)
-    context = about_ticket(viewer, ticket)
-    context |= {"viewer": viewer, "place_query": place_query(request)}
-    return render(request, "tickets/_about.html", context)
+    return show_about(request, viewer, access_ticket(viewer, number))
 
 
 def _back(request: DeskRequest, number: int) -> HttpResponse:

@@ -10,8 +10,8 @@ from helpdesk.lib.errors import NotFound
 from tickets.access import access_ticket, viewer_for, visible_emails
 from tickets.forms import TimelineForm
 from tickets.views.entries import earlier_entries, entries_after, one_entry
-from tickets.views.frame import DeskRequest, desk_page, place_query
-from tickets.views.pages import about_ticket
+from tickets.views.frame import DeskRequest, desk_page
+from tickets.views.pages import show_about
 
 
 @require_GET
@@ -57,9 +57,7 @@ def about(request: DeskRequest, number: int) -> HttpResponse:
     """Head and side column again: status, assignee, who takes part."""
     viewer = viewer_for(request.user)
     ticket = access_ticket(viewer, number)
-    context = about_ticket(viewer, ticket)
-    context |= {"viewer": viewer, "place_query": place_query(request)}
-    return render(request, "tickets/_about.html", context)
+    return show_about(request, viewer, ticket)
 
 
 @require_GET

@@ -14,6 +14,7 @@ from django.db.models import Subquery
 from django.db.models.functions import JSONObject
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
+from django.utils.cache import add_never_cache_headers
 from django.utils.translation import gettext as _
 from django_htmx.middleware import HtmxDetails
 
@@ -60,7 +61,10 @@ def desk_page(
                 return HttpResponse(status=401)
             return redirect_to_login(request.get_full_path() if request.method == "GET" else "")
         with timezone.override(_zone(request.COOKIES.get("timezone", ""))):
-            return view(request, *args, **kwargs)
+            response = view(request, *args, **kwargs)
+        # The same address answers with a page or a piece of it, and what is on it is private.
+        add_never_cache_headers(response)
+        return response
 
     return page
 
@@ -210,12 +214,13 @@ def rows(viewer: Viewer, place: Place, request: HttpRequest) -> dict[str, Any]:
     """The rows of a place, and the address of those below them."""
     if place.words is not None:
         return {"hits": search_tickets(viewer, place.words)}
+    after = cursor_of(request)
     page = list_tickets(
-        viewer,
-        place.view,
-        inbox=place.inbox,
-        after=cursor_of(request),
-        rows=shown_rows(request),
+        viewer, place.view, inbox=place.inbox, after=after, rows=shown_rows(request)
     )
     more = f"{place.query}&{urlencode({'after': str(page.next)})}" if page.next else ""
-    return {"hits": [Hit(ticket, None) for ticket in page.tickets], "more": more}
+    return {
+        "hits": [Hit(ticket, None) for ticket in page.tickets],
+        "after": str(after or ""),
+        "more": more,
+    }

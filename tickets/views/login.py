@@ -8,6 +8,7 @@ from django.conf import settings
 from django.contrib.auth import views as auth
 from django.http import HttpRequest, HttpResponse
 
+from helpdesk.lib.addresses import sender_of
 from helpdesk.lib.errors import SlowDown
 from helpdesk.lib.limits import hit
 from tickets.forms import LoginForm
@@ -23,11 +24,11 @@ class Login(auth.LoginView):
 
     def post(self, request: HttpRequest, *args: str, **kwargs: Any) -> HttpResponse:
         """Try a login. Raises SlowDown for the address, or the login, that tries too often."""
-        for key in (request.META["REMOTE_ADDR"], request.POST.get("username", "").lower()[:254]):
+        for key in (sender_of(request), request.POST.get("username", "").lower()[:254]):
             if wait := hit(f"login:{key}", settings.LOGIN_TRIES_PER_MINUTE, 60):
                 raise SlowDown(wait)
         return super().post(request, *args, **kwargs)
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         desk = Desk.objects.filter(pk=1).first() or Desk()
-        return super().get_context_data(**kwargs) | {"desk": desk, "demo": settings.DEMO}
+        return super().get_context_data(**kwargs) | {"desk": desk}

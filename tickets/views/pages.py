@@ -72,9 +72,15 @@ def _pane(request: DeskRequest, viewer: Viewer, ticket: Ticket) -> dict[str, Any
     return {
         "timeline": timeline,
         "filed": _filed(timeline),
-        "is_chat": conversation.channel == conversation.Channel.CHAT,
         "body_max_chars": settings.MESSAGE_MAX_CHARS,
     }
+
+
+def show_about(request: DeskRequest, viewer: Viewer, ticket: Ticket) -> HttpResponse:
+    """Head and side column, each in a part of its own."""
+    context = about_ticket(viewer, ticket)
+    context |= {"viewer": viewer, "place_query": place_query(request)}
+    return render(request, "tickets/_about.html", context)
 
 
 def about_ticket(viewer: Viewer, ticket: Ticket) -> dict[str, Any]:

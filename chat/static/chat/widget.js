@@ -1,10 +1,7 @@
-// The chat widget of a shop's page: one file, no dependency, no build step.
-//   <script src="https://desk.example/widget.js" data-inbox="KEY" async></script>
-// What a person sends stays in localStorage until the desk acknowledges it, and goes again with
-// the same client token by whichever way is open: in order, one at a time, one tab at a time.
-// What others write comes by socket; any doubt is settled by asking for what is after the cursor.
+// <script src="https://desk.example/widget.js" data-inbox="KEY" async></script>
+// What a person sends is kept until it is acknowledged, and sent again by whichever way is open: in
+// order, one at a time, by one tab. Any doubt is settled by asking for what is after the cursor.
 (() => {
-  "use strict";
   const script = document.currentScript;
   const inbox = script?.dataset.inbox;
   if (!inbox || document.querySelector("helpdesk-widget")) return;
@@ -14,10 +11,9 @@
   const socketUrl = new URL(`ws/${path}`, script.src).href.replace("http", "ws");
 
   const ANSWER_MS = 10_000; // longest wait for an answer
-  const ASK_MS = 30_000; // how often we ask although the socket is open
-  const POLL_MS = 3_000; // how often while it is not
-  const TYPING_MS = 3_000; // how often we say that somebody writes
-  const LEASE_MS = 25_000; // a tab that holds the lock for longer is gone
+  const ASK_MS = 30_000; // between questions, beside an open socket
+  const POLL_MS = 3_000; // and without one
+  const TYPING_MS = 3_000;
 
   const TEXT = {
     open: "Open chat",
@@ -47,15 +43,17 @@
     failed: "The assistant cannot answer just now. ",
   };
 
-  // --- Kept in this browser; where storage is blocked or full, as long as the page. ---
+  // --- Storage; where it is blocked or full, memory ---
 
   const prefix = `helpdesk:${inbox}:`;
 
   function kept(area) {
-    let disk = {};
+    let disk;
     try {
       disk = window[area];
-    } catch {}
+    } catch {
+      disk = {};
+    }
     return {
       get: (name) => disk[prefix + name],
       set(name, value) {
@@ -70,53 +68,51 @@
     };
   }
 
-  const store = kept("localStorage"); // shared by all tabs: token, unsent words, read mark, lock
-  const tab = kept("sessionStorage"); // this tab's own: draft, open panel
+  const store = kept("localStorage");
+  const tab = kept("sessionStorage");
 
-  const uuid = () =>
-    crypto.randomUUID?.() ?? // only pages on https have it
-    "10000000-1000-4000-8000-100000000000".replace(/[018]/g, (c) =>
-      (c ^ (crypto.getRandomValues(new Uint8Array(1))[0] & (15 >> (c / 4)))).toString(16),
-    );
+  // randomUUID() needs https; the address of a blob ends in one.
+  const uuid = () => URL.createObjectURL(new Blob()).slice(-36);
   const pause = (ms) => new Promise((done) => setTimeout(done, ms));
-  const trouble = (text, more) => Object.assign(new Error(text), more);
+  const trouble = (message, more) => ({ message, ...more });
 
   // --- What we know ---
 
   let token = store.get("token");
-  let you = 0; // our person's id
-  let handler = null; // who answers next: assistant or staff
+  let you = 0; // our person
+  let handler = null; // who answers next
   let config = null;
   let cursor = 0;
-  const messages = new Map(); // by seq
+  const messages = []; // by seq
   const typing = new Map(); // by person
-  let stream = null; // the answer being written: {answer, index, text}
+  let stream = null; // the answer being written
   let opened = false;
-  let awaySince = 0; // when the desk stopped answering
-  let gone = false; // wrong key, or a page that may not show this inbox
+  let awaySince = 0;
+  let gone = false; // wrong key or page
   let asked = false; // for a person
+
+  function hush() {
+    typing.delete("assistant");
+    stream = null;
+  }
 
   function take(list) {
     for (const message of list) {
-      messages.set(message.seq, message);
+      messages[message.seq] = message;
       const { author, change, client_token } = message;
       for (const item of queue()) if (item.client_token === client_token) store.drop(item.name);
       typing.delete(author?.id);
-      if (change || author?.role === "assistant") {
-        typing.delete("assistant");
-        stream = null;
-      }
+      if (change || author?.role === "assistant") hush();
       if (change) handler = change.new;
     }
     render();
   }
 
   function forgetSession() {
-    token = null;
+    token = undefined;
     store.drop("token");
     store.drop("seen");
-    messages.clear();
-    cursor = you = 0;
+    messages.length = cursor = you = 0;
     handler = null;
     asked = false;
     lost(socket);
@@ -131,10 +127,9 @@
   // --- HTTP ---
 
   async function call(method, name, content) {
-    const headers = {};
-    if (token) headers.Authorization = `Bearer ${token}`;
-    if (content) headers["Content-Type"] = "application/json";
     const mine = token;
+    const headers = mine ? { Authorization: `Bearer ${mine}` } : {};
+    if (content) headers["Content-Type"] = "application/json";
     let response;
     let answer;
     try {
@@ -142,22 +137,20 @@
         method,
         headers,
         body: content && JSON.stringify(content),
-        keepalive: !!content, // a message outlives the page it was written on
-        credentials: "omit",
-        cache: "no-store",
+        keepalive: !!content, // outlives the page
         signal: AbortSignal.timeout(ANSWER_MS),
       });
       answer = await response.json();
     } catch {}
-    const status = response?.status ?? 0;
-    if (!status || status > 499 || (response.ok && !answer)) {
+    const status = response?.status ?? 500;
+    if (status > 499 || (response.ok && !answer)) {
       awaySince ||= Date.now();
-      throw trouble("away");
+      throw trouble();
     }
     awaySince = 0;
     if (response.ok) return answer;
     if (status === 401 && mine === token) forgetSession();
-    if (status === 403 || status === 404) giveUp();
+    if (/40[34]/.test(status)) giveUp();
     throw trouble(answer?.sentence ?? TEXT.unsent, {
       waitSeconds: Number(response.headers.get("Retry-After")),
       final: [400, 413, 422].includes(status),
@@ -167,7 +160,7 @@
   let asking = null;
   let askAgain = false;
 
-  // Fetch what is after the cursor. Who comes while we ask makes us ask once more.
+  // Who comes while we ask makes us ask once more.
   function ask() {
     askAgain = true;
     asking ??= (async () => {
@@ -183,10 +176,11 @@
           take(page.messages);
           handler = page.handler;
         }
-      } catch {} // the next pulse or connection asks again
+      } catch {}
+    })().finally(() => {
       asking = null;
       render();
-    })();
+    });
     return asking;
   }
 
@@ -196,7 +190,7 @@
   let ready = false;
   let tries = 0;
   let retryTimer;
-  let inFlight = null; // the one message on its way by socket
+  let inFlight;
 
   const frame = (content) => socket.send(JSON.stringify(content));
 
@@ -207,19 +201,19 @@
     try {
       ws = socket = new WebSocket(socketUrl);
     } catch {
-      return; // forbidden by the page: we poll
+      return;
     }
     setTimeout(() => ready || lost(ws), ANSWER_MS);
     ws.onopen = () => frame({ type: "hello", token });
     ws.onmessage = ({ data }) => hear(JSON.parse(data));
     ws.onclose = ({ code }) => {
       if (code === 4401) forgetSession();
-      else if (code === 4403 || code === 4404) giveUp();
+      else if (/40[34]/.test(code)) giveUp();
       else lost(ws);
     };
   }
 
-  // Let go at once: the closing handshake of a dead socket may take minutes.
+  // At once: a dead socket may take minutes to close.
   function lost(ws) {
     if (!ws || socket !== ws) return;
     ws.onopen = ws.onmessage = ws.onclose = socket = null;
@@ -227,7 +221,7 @@
     ready = false;
     stream = null;
     typing.clear();
-    inFlight?.fail(trouble("closed"));
+    inFlight?.fail(trouble());
     retryTimer = setTimeout(connect, 300 + Math.random() * Math.min(9_700, 600 * 2 ** tries++));
     pulseIn(200);
   }
@@ -258,8 +252,7 @@
         stream.text += event.text;
       }
     } else if (type === "assistant.stopped") {
-      typing.delete("assistant");
-      stream = null;
+      hush();
     } else if (inFlight?.client_token === event.client_token) {
       if (type === "ack") inFlight.done(event.message);
       if (type === "refused") {
@@ -276,10 +269,9 @@
     setTimeout(render, shownMs + 50);
   }
 
-  // --- The pulse: asks and sends, whatever the socket does ---
+  // --- The pulse asks and sends anyway ---
 
   let pulseTimer;
-  let misses = 0;
 
   function pulseIn(ms) {
     clearTimeout(pulseTimer);
@@ -295,9 +287,8 @@
     if (opened && !config) loadConfig();
     if (unsent()) flush();
     await ask();
-    misses = awaySince ? misses + 1 : 0;
     const calm = ready || document.hidden || !(opened || unsent());
-    pulseIn((calm ? ASK_MS : Math.min(ANSWER_MS, POLL_MS + misses * 1_000)) * (0.8 + Math.random() / 5));
+    pulseIn((calm ? ASK_MS : POLL_MS) * (0.8 + Math.random() / 5));
   }
 
   function wake() {
@@ -307,12 +298,13 @@
     pulse();
   }
 
-  // --- The queue: one key a message, so that two tabs never overwrite each other's words ---
+  // --- The queue: a key for each message, so that no tab overwrites another's ---
 
   let lastAt = 0;
   let flushing = false;
-  let failing = false; // the last attempt did not get through
-  let waitUntil = 0; // the desk asked us to slow down
+  let flushTimer;
+  let failing = false;
+  let waitUntil = 0; // asked to slow down
 
   function queue() {
     const names = store.names().filter((name) => name.startsWith(`${prefix}queue:`));
@@ -330,33 +322,35 @@
   async function flush() {
     if (flushing || gone) return;
     flushing = true;
-    await oneTabAtATime(drain).catch(() => {});
+    try {
+      while (await oneTabAtATime(sendNext));
+    } catch {}
     flushing = false;
     render();
   }
 
-  async function drain(hold) {
-    for (let item; (item = queue().find(({ error }) => !error)); ) {
-      if (Date.now() < waitUntil) return;
-      hold();
-      render();
-      try {
-        token ??= store.get("token"); // another tab may have begun the chat
-        if (!token) await begin();
-        const { client_token, body } = item;
-        const message = await (ready ? bySocket : byPost)({ client_token, body });
-        failing = false;
-        take([message]);
-      } catch ({ message, final, waitSeconds }) {
-        if (final) {
-          keep({ ...item, error: message });
-          continue;
-        }
-        failing = !waitSeconds;
-        if (waitSeconds) waitUntil = Date.now() + waitSeconds * 1_000;
-        setTimeout(flush, waitSeconds ? waitSeconds * 1_000 + 50 : 1_000 + misses * 1_000);
-        return;
+  async function sendNext() {
+    const item = queue().find(({ error }) => !error);
+    if (!item || Date.now() < waitUntil) return;
+    render();
+    try {
+      token ??= store.get("token");
+      if (!token) await begin();
+      const { client_token, body } = item;
+      const message = await (ready ? bySocket : byPost)({ client_token, body });
+      failing = false;
+      take([message]);
+      return true;
+    } catch ({ message, final, waitSeconds }) {
+      if (final) {
+        keep({ ...item, error: message });
+        return true;
       }
+      failing = !waitSeconds;
+      const waitMs = (waitSeconds || 1) * 1_000;
+      if (waitSeconds) waitUntil = Date.now() + waitMs;
+      clearTimeout(flushTimer);
+      flushTimer = setTimeout(flush, waitMs + 50);
     }
   }
 
@@ -368,11 +362,10 @@
 
   function bySocket(message) {
     return new Promise((resolve, reject) => {
-      const ws = socket;
-      const patience = setTimeout(() => lost(ws), ANSWER_MS);
+      const patience = setTimeout(lost, ANSWER_MS, socket);
       const settle = (end) => (value) => {
         clearTimeout(patience);
-        inFlight = null;
+        inFlight = undefined;
         end(value);
       };
       inFlight = { ...message, done: settle(resolve), fail: settle(reject) };
@@ -382,22 +375,22 @@
 
   const byPost = async (message) => (await call("POST", "messages", message)).message;
 
-  // Web Locks; on pages without https a lease in storage, written and then read again.
+  // Pages without https have no locks: a lease, written and then read again.
   async function oneTabAtATime(work) {
-    if (navigator.locks) return navigator.locks.request(prefix, () => work(() => {}));
+    if (navigator.locks) return navigator.locks.request(prefix, work);
     const me = uuid();
     const holder = () => {
       const [who, until] = (store.get("lock") ?? "").split(" ");
       return until > Date.now() ? who : me;
     };
-    const hold = () => store.set("lock", `${me} ${Date.now() + LEASE_MS}`);
     do {
       while (holder() !== me) await pause(300);
-      hold();
+      store.set("lock", `${me} ${Date.now() + 3 * ANSWER_MS}`);
       await pause(40 + Math.random() * 40);
     } while (holder() !== me);
-    await work(hold);
+    const more = await work();
     store.drop("lock");
+    return more;
   }
 
   // --- The page ---
@@ -406,51 +399,46 @@
     chat: "M7.9 20A9 9 0 1 0 4 16.1L2 22Z",
     x: "M18 6 6 18M6 6l12 12",
     up: "m5 12 7-7 7 7M12 19V5",
-    alert: "M12 2a10 10 0 1 0 0 20 10 10 0 0 0 0-20M12 8v4M12 16h.01",
-    bot: "m12 3-1.9 5.8a2 2 0 0 1-1.3 1.3L3 12l5.8 1.9a2 2 0 0 1 1.3 1.3L12 21l1.9-5.8a2 2 0 0 1 1.3-1.3L21 12l-5.8-1.9a2 2 0 0 1-1.3-1.3ZM19 3v4M21 5h-4",
-    book: "M12 7v14M3 18V4h5a4 4 0 0 1 4 4 4 4 0 0 1 4-4h5v14h-6a3 3 0 0 0-3 3 3 3 0 0 0-3-3z",
-    user: "M19 21v-2a4 4 0 0 0-4-4H9a4 4 0 0 0-4 4v2M12 3a4 4 0 1 0 0 8 4 4 0 0 0 0-8",
+    alert: "M12 2a10 10 0 1 0 .1 0M12 8v4M12 16h.01",
+    bot: "m12 3 2.3 6.7L21 12l-6.7 2.3L12 21l-2.3-6.7L3 12l6.7-2.3ZM19 3v4M21 5h-4",
+    book: "M12 7v13M3 4h5a4 4 0 0 1 4 3 4 4 0 0 1 4-3h5v13h-9H3z",
+    user: "M4 21c0-8 16-8 16 0M12 3a4 4 0 1 0 0 8 4 4 0 0 0 0-8",
     check: "M20 6 9 17l-5-5",
   };
 
   const STYLE = `
-:host{all:initial;color-scheme:light dark;--bg:light-dark(#fff,#131519);--press:light-dark(#e9eaee,#25282d);--line:light-dark(#e0e2e6,#292c31);--text:light-dark(#181c25,#ebedf0);--text3:light-dark(#61656e,#a0a3ab);--accent:light-dark(#3a50d5,#4861dd);--link:light-dark(#364ac7,#9cb4fe);--bad:light-dark(#b51e26,#fc9491);--shadow:0 0 0 1px var(--line),0 16px 48px light-dark(#1a1d2a33,#0009);position:fixed;z-index:2147483000;inset-block-end:20px;inset-inline-end:20px;font:420 14px/1.5 "Inter Variable",Inter,system-ui,sans-serif;color:var(--text)}
-:host([data-theme=light]){color-scheme:light}
-:host([data-theme=dark]){color-scheme:dark}
+:host{all:initial;color-scheme:light dark;--bg:light-dark(#fff,#131519);--press:light-dark(#e9eaee,#25282d);--line:light-dark(#e0e2e6,#292c31);--text:light-dark(#181c25,#ebedf0);--soft:light-dark(#61656e,#a0a3ab);--accent:light-dark(#3a50d5,#4861dd);--link:light-dark(#364ac7,#9cb4fe);--bad:light-dark(#b51e26,#fc9491);position:fixed;z-index:2147483000;inset-block-end:20px;inset-inline-end:20px;font:420 14px/1.5 "Inter Variable",Inter,system-ui,sans-serif;color:var(--text)}
 *{box-sizing:border-box;margin:0}
 [hidden]{display:none!important}
 button,textarea{font:inherit;color:inherit;background:none;border:0;padding:0}
 button{cursor:pointer;text-align:start}
 :focus-visible{outline:2px solid var(--link);outline-offset:2px}
 svg{inline-size:16px;block-size:16px;fill:none;stroke:currentColor;stroke-width:2;stroke-linecap:round;stroke-linejoin:round}
-.vh{position:absolute;inline-size:1px;block-size:1px;overflow:hidden;clip-path:inset(50%)}
 .launch,.icon,.face{display:grid;place-items:center;flex:none}
-.launch{position:relative;inline-size:56px;block-size:56px;margin-inline-start:auto;border-radius:50%;box-shadow:var(--shadow)}
+.launch,.peek,dialog{border-radius:14px;background:var(--bg);box-shadow:0 0 0 1px var(--line),0 16px 48px light-dark(#1a1d2a33,#0009)}
+.launch{position:relative;inline-size:56px;block-size:56px;margin-inline-start:auto;border-radius:50%}
 .launch,.send,.me .bubble{color:#fff;background:var(--accent)}
-.launch:hover,.send:hover{filter:brightness(.9)}
-.icon:hover:not(.send),.small:hover,.pill:hover{background:var(--press)}
 .launch svg{inline-size:24px;block-size:24px}
 .count{position:absolute;inset-block-start:-2px;inset-inline-end:-2px;padding-inline:6px;border-radius:99px;font:620 11px/18px system-ui;background:#c32327;box-shadow:0 0 0 2px var(--bg)}
 .peek{max-inline-size:240px;max-block-size:98px;margin-block-end:12px;padding:12px 16px;overflow:hidden;overflow-wrap:anywhere}
-.peek,dialog{border-radius:14px;background:var(--bg);box-shadow:var(--shadow)}
-dialog{position:fixed;inset:auto 20px 20px auto;inline-size:368px;max-inline-size:none;block-size:min(640px,100dvh - 40px);max-block-size:none;padding:0;border:0;color:inherit;overflow:hidden}
-dialog:dir(rtl){inset:auto auto 20px 20px}
+dialog{position:fixed;inset:auto;inset-block-end:20px;inset-inline-end:20px;inline-size:368px;max-inline-size:none;block-size:min(640px,100dvh - 40px);max-block-size:none;padding:0;border:0;color:inherit;overflow:hidden}
 dialog[open]{display:flex;flex-direction:column}
-header{display:flex;align-items:center;gap:10px;padding:12px;border-block-end:1px solid var(--line);line-height:1.3}
-header div{flex:1;min-inline-size:0}
-header div *{overflow:hidden;text-overflow:ellipsis;white-space:nowrap}
+.head{display:flex;align-items:center;gap:10px;padding:12px;border-block-end:1px solid var(--line);line-height:1.3}
+.head div{flex:1;min-inline-size:0}
+.head div *{overflow:hidden;text-overflow:ellipsis;white-space:nowrap}
 h2,b{font-size:14px;font-weight:620}
-p{font-size:12px;color:var(--text3)}
+p{font-size:12px;color:var(--soft)}
 .face{inline-size:28px;block-size:28px;border-radius:30%;font:620 11px system-ui;background:light-dark(#cfecd3,#24462c);color:light-dark(#154f27,#ceefd3)}
 .bot{background:light-dark(#e6edff,#202949);color:var(--link)}
 .icon{inline-size:36px;block-size:36px;border-radius:6px}
-.away{padding:6px 16px;color:var(--text);background:light-dark(#fff5dd,#2f2412)}
+.icon:hover:not(.send),.pill:hover{background:var(--press)}
+.away{padding:6px 16px;color:inherit;background:light-dark(#fff5dd,#2f2412)}
 .body{flex:1;min-block-size:0;display:flex;flex-direction:column-reverse;overflow-y:auto;overscroll-behavior:contain;padding:16px}
 .body:focus-visible,textarea:focus-visible{outline-offset:-2px}
 .body>div{margin-block-end:auto}
-.chat{display:grid;grid-template-columns:24px minmax(0,1fr);column-gap:8px;max-inline-size:94%;margin-block-end:12px}
+.chat{display:grid;grid-template-columns:28px minmax(0,1fr);column-gap:8px;max-inline-size:94%;margin-block-end:12px}
 .chat>*{grid-column:2;justify-self:start}
-.chat .face{grid-area:2/1;align-self:end;inline-size:24px;block-size:24px}
+.chat .face{grid-area:2/1;align-self:end}
 .by{margin:0 0 3px 2px}
 .joined .by{display:none}
 .followed{margin-block-end:3px}
@@ -464,22 +452,21 @@ p{font-size:12px;color:var(--text3)}
 .note,.sources,form{display:flex;flex-wrap:wrap;align-items:center;gap:5px;padding-block-start:4px}
 .note{justify-content:end}
 .small,.pill{min-block-size:24px;padding-inline:8px;border:1px solid;border-radius:6px;font-weight:530}
-.sources a{display:flex;align-items:center;gap:4px;min-block-size:24px;padding-inline:7px;border-radius:4px;font-size:12px;color:inherit;background:var(--press)}
-.caret,i{display:inline-block;inline-size:6px;block-size:6px;margin-inline:2px;border-radius:50%;background:var(--text3);animation:blink 1s infinite}
-.caret{block-size:14px;border-radius:1px;vertical-align:-2px;background:var(--accent)}
+.sources a{display:flex;align-items:center;gap:4px;padding:2px 7px;border-radius:4px;font-size:12px;line-height:20px;color:inherit;background:var(--press)}
+.caret,i{display:inline-block;inline-size:6px;block-size:6px;margin-inline:2px;border-radius:50%;background:var(--soft);animation:blink 1s infinite}
+.caret{block-size:14px;border-radius:1px;background:var(--accent)}
 @keyframes blink{50%{opacity:.25}}
 .line{margin-block:8px 12px;text-align:center}
-.pill{display:flex;align-items:center;gap:6px;min-block-size:32px;border-radius:99px;color:var(--link);background:var(--bg)}
+.pill{display:flex;align-items:center;gap:6px;min-block-size:32px;border-radius:99px;color:var(--link)}
 form{padding:8px;border-block-start:1px solid var(--line)}
 textarea{flex:1;min-inline-size:0;block-size:36px;max-block-size:160px;padding:7px 8px;border-radius:6px;resize:none}
-::placeholder{color:var(--text3);opacity:1}
+::placeholder{color:var(--soft);opacity:1}
 [aria-disabled=true]{opacity:.5}
 .limit{inline-size:100%;padding-inline:8px}
-@media(max-width:479px){dialog:dir(ltr),dialog:dir(rtl){inset:0;inline-size:100%;block-size:var(--tall,100dvh);border-radius:0}textarea{font-size:16px}}
-@media(prefers-reduced-motion){*{animation:none!important}}
-@media print{:host{display:none}}`;
+@media(max-width:479px){dialog{inset:0;inline-size:100%;block-size:var(--tall,100dvh);border-radius:0}textarea{font-size:16px}}
+@media(prefers-reduced-motion){*{animation:none!important}}`;
 
-  // Never from markup: what people write stays text, whatever it says.
+  // Never from markup: words stay words.
   function h(tag, props, ...children) {
     const [name, ...classes] = tag.split(".");
     const node = document.createElement(name);
@@ -521,9 +508,10 @@ textarea{flex:1;min-inline-size:0;block-size:36px;max-block-size:160px;padding:7
   }
 
   const linked = (text) =>
-    text.split(/(https?:\/\/[^\s<>"]*[^\s<>".,;:!?)\]}'])/).map((part, i) => (i % 2 ? link(part, part) : part));
+    text.split(/(https?:\/\/[^\s<>"]*[^\s<>".,;:!?)])/).map((part, i) => (i % 2 ? link(part, part) : part));
 
-  const root = h("helpdesk-widget", { lang: "en", "data-theme": script.dataset.theme ?? "" });
+  const root = h("helpdesk-widget", { lang: "en" });
+  root.style.colorScheme = script.dataset.theme ?? "";
   const shadow = root.attachShadow({ mode: "open" });
   const sheet = new CSSStyleSheet();
   sheet.replaceSync(STYLE);
@@ -536,23 +524,22 @@ textarea{flex:1;min-inline-size:0;block-size:36px;max-block-size:160px;padding:7
   const subtitle = h("p");
   const headFace = h("span");
   const away = h("p.away", { role: "status" });
-  const list = h("div"); // one child an entry
+  const list = h("div");
   const quick = button("pill", askForHuman, icon("user"), TEXT.human);
   const body = h(
     "div.body",
     { role: "log", tabindex: 0, "aria-label": TEXT.messages },
     h("div", null, list, quick),
   );
-  const limit = h("p.limit", { id: "limit", role: "status" });
+  const limit = h("p.limit", { role: "status" });
   const box = h("textarea", {
     rows: 1,
     dir: "auto",
     placeholder: TEXT.write,
     "aria-label": TEXT.write,
-    "aria-describedby": "limit",
     input: typed,
     keydown(event) {
-      const touch = matchMedia("(pointer:coarse)").matches; // there, Enter is a new line
+      const touch = matchMedia("(pointer:coarse)").matches;
       if (event.key === "Enter" && !event.shiftKey && !event.isComposing && !touch) submit(event);
     },
   });
@@ -566,7 +553,7 @@ textarea{flex:1;min-inline-size:0;block-size:36px;max-block-size:160px;padding:7
       cancel: hide,
       keydown: (event) => event.key === "Escape" && hide(event),
     },
-    h("header", null, headFace, h("div", null, title, subtitle), close),
+    h("div.head", null, headFace, h("div", null, title, subtitle), close),
     away,
     body,
     h("form", { submit }, limit, box, send),
@@ -577,7 +564,6 @@ textarea{flex:1;min-inline-size:0;block-size:36px;max-block-size:160px;padding:7
     if (!opened) {
       opened = true;
       tab.set("open", 1);
-      // On a phone the panel covers the page, so the page is out of reach behind it.
       if (matchMedia("(max-width:479px)").matches) panel.showModal();
       else panel.show();
     }
@@ -653,7 +639,7 @@ textarea{flex:1;min-inline-size:0;block-size:36px;max-block-size:160px;padding:7
     enqueue(text);
     box.value = "";
     typed();
-    body.scrollTop = 0; // the newest: the list grows upwards
+    body.scrollTop = 0;
     flush();
     render();
   }
@@ -662,8 +648,6 @@ textarea{flex:1;min-inline-size:0;block-size:36px;max-block-size:160px;padding:7
     for (const item of queue()) keep({ ...item, error: undefined });
     failing = false;
     wake();
-    flush();
-    render();
   }
 
   function edit(item) {
@@ -674,35 +658,30 @@ textarea{flex:1;min-inline-size:0;block-size:36px;max-block-size:160px;padding:7
     box.focus();
   }
 
-  // --- Drawing: each entry keeps its element, so that screen readers hear it once ---
+  // --- Drawing: an entry keeps its element, so that screen readers hear it once ---
 
   const nodes = new Map();
-
-  const clock = (at) => new Date(at).toLocaleTimeString([], { hour: "numeric", minute: "2-digit" });
 
   function draw({ mine, author, body: text, change, sources = [], dots, created_at }) {
     if (change) {
       const joined = change.reason === "staff_wrote" && author?.name;
       const why = change.new === "staff" ? (TEXT[change.reason] ?? "") + TEXT.person : TEXT.assistantFirst;
-      return h("p.line", null, `${joined ? `${joined} ${TEXT.joined}` : why} · ${clock(created_at)}`);
+      const at = new Date(created_at).toLocaleTimeString([], { timeStyle: "short" });
+      return h("p.line", null, `${joined ? `${joined} ${TEXT.joined}` : why} · ${at}`);
     }
     const bubble = h("div.bubble", { dir: "auto" });
-    if (created_at) bubble.title = clock(created_at);
-    if (dots) bubble.append(h("span.vh", null, `${called(author)} ${TEXT.writes}`), h("i"), h("i"), h("i"));
-    else bubble.append(...linked(text));
+    bubble.append(...(dots ? [h("i"), h("i"), h("i")] : linked(text)));
     if (mine) return h("div.chat.me", null, bubble, h("p.note"));
     const links = sources.map((source) => link(source.url, icon("book"), source.title));
     return h(
       "div.chat",
       null,
       face(author),
-      h("p.by", null, h("bdi", null, called(author))),
+      h("p.by", null, h("bdi", null, called(author)), dots ? ` ${TEXT.writes}` : ""),
       bubble,
       h("div.sources", null, ...links),
     );
   }
-
-  const stored = () => [...messages.values()].sort((a, b) => a.seq - b.seq);
 
   function entries() {
     const all = [];
@@ -710,8 +689,8 @@ textarea{flex:1;min-inline-size:0;block-size:36px;max-block-size:160px;padding:7
     if (config?.greeting) {
       add("greeting", { author: { role: config.assistant && "assistant" }, body: config.greeting });
     }
-    for (const m of stored()) {
-      add(m.client_token ?? m.seq, { ...m, author: m.author ?? {}, mine: m.author?.id === you });
+    for (const m of messages.flat()) {
+      add(m.client_token ?? m.seq, { ...m, author: m.author ?? {}, mine: !m.change && m.author?.id === you });
     }
     for (const item of queue()) add(item.client_token, { mine: true, item, body: item.body });
     for (const [person, author] of typing) {
@@ -721,7 +700,8 @@ textarea{flex:1;min-inline-size:0;block-size:36px;max-block-size:160px;padding:7
     return all;
   }
 
-  const side = (entry) => entry && !entry.change && (entry.mine ? "me" : entry.author.id ?? called(entry.author));
+  const side = (entry) =>
+    entry && (entry.change || entry.dots ? entry.key : entry.mine || called(entry.author));
 
   function note({ item }, isLast) {
     if (!item) return isLast ? [icon("check"), TEXT.sent] : [];
@@ -733,7 +713,7 @@ textarea{flex:1;min-inline-size:0;block-size:36px;max-block-size:160px;padding:7
   }
 
   function render() {
-    const others = stored().filter((m) => m.kind === "reply" && m.author?.id !== you);
+    const others = messages.filter((m) => m.kind === "reply" && m.author?.id !== you);
     const fresh = others.filter((m) => m.seq > (store.get("seen") ?? 0));
     launch.hidden = opened;
     peek.hidden = count.hidden = opened || !fresh.length;
@@ -773,7 +753,7 @@ textarea{flex:1;min-inline-size:0;block-size:36px;max-block-size:160px;padding:7
       node.classList.toggle("joined", side(all[i - 1]) === side(entry));
       node.classList.toggle("followed", side(all[i + 1]) === side(entry));
       if (entry.live) {
-        node.ariaHidden = true; // the finished answer is read out, once
+        node.ariaHidden = true;
         node.querySelector(".bubble").replaceChildren(entry.live, h("span.caret"));
       }
       if (entry.mine) {
@@ -793,7 +773,7 @@ textarea{flex:1;min-inline-size:0;block-size:36px;max-block-size:160px;padding:7
     document.body.append(root);
     box.value = tab.get("draft") ?? "";
     document.addEventListener("visibilitychange", wake);
-    addEventListener("pageshow", wake);
+    addEventListener("pageshow", ({ persisted }) => persisted && wake());
     addEventListener("online", wake);
     addEventListener("offline", () => {
       awaySince ||= Date.now();

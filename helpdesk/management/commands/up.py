@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 
@@ -24,5 +25,6 @@ class Command(BaseCommand):
             sys.exit(1)
 
     def _write(self, line: str) -> None:
-        self.stdout.write(line)
-        self.stdout.flush()
+        with contextlib.suppress(OSError):  # nobody reads any more: no reason to stop serving
+            self.stdout.write(line)
+            self.stdout.flush()

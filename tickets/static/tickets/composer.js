@@ -27,6 +27,7 @@ export function keepComposer(pane, live, { signal, onSent, store = localStorage 
   let sending = false;
   let againTimer = 0;
   let keepTimer = 0;
+  let touched = false; // a box that was never used says nothing about a draft of another tab
 
   const say = (text) => {
     errorBox.replaceChildren();
@@ -46,12 +47,13 @@ export function keepComposer(pane, live, { signal, onSent, store = localStorage 
   const keep = () => {
     clearTimeout(keepTimer);
     if (box.value.trim()) store.setItem(key, JSON.stringify({ ...draft(), token, tried }));
-    else store.removeItem(key);
+    else if (touched) store.removeItem(key);
   };
 
   const restore = () => {
     const kept = JSON.parse(store.getItem(key) ?? "null");
     if (!kept || box.value) return; // a refused form brings its own text
+    touched = true;
     box.value = kept.body;
     form.elements.kind.value = kept.kind;
     ({ token, tried } = kept);
@@ -78,15 +80,13 @@ export function keepComposer(pane, live, { signal, onSent, store = localStorage 
       await ask(form.querySelector(`[data-send="${now.kind}"]`).formAction, { form: data });
       token = newToken();
       tried = null;
-      if (box.value === now.body) {
-        box.value = "";
-        store.removeItem(key);
-      } else {
-        keep(); // more was typed meanwhile: it stays, as a message of its own
-      }
+      // What was typed meanwhile stays, as a message of its own.
+      if (box.value.startsWith(now.body)) box.value = box.value.slice(now.body.length).trimStart();
+      keep();
       say("");
       guard.hidden = true;
       stopTyping();
+      live.wake();
       onSent();
     } catch (error) {
       explain(error, now);
@@ -102,7 +102,10 @@ export function keepComposer(pane, live, { signal, onSent, store = localStorage 
       againTimer = setTimeout(() => again(now), error.retryAfterSeconds * 1000 || AGAIN_MS);
       return;
     }
-    if (error.status === 422) tried = null; // refused: certainly not stored
+    if (error.status === 422) {
+      tried = null; // refused: certainly not stored, so nothing is doubled by a new token
+      token = newToken();
+    }
     if (error.status === 401) live.signedOut();
     const name = { 401: "out", 404: "gone" }[error.status];
     say(name ? words(name) : error.sentence || words("failed"));
@@ -156,6 +159,7 @@ export function keepComposer(pane, live, { signal, onSent, store = localStorage 
     send();
   });
   form.addEventListener("input", () => {
+    touched = true;
     if (checkLength()) say("");
     if (!box.value) guard.hidden = true;
     showTyping();

@@ -48,29 +48,36 @@ export function openLive(path, { connect = openSocket } = {}) {
       for (const hear of listeners.get(event.type) ?? []) hear(event);
     };
     socket.onclose = ({ code }) => {
-      socket = null;
-      if (code === SIGNED_OUT) {
-        become("out");
-        return;
-      }
-      become("lost");
-      retryTimer = setTimeout(start, retryMs * (0.5 + Math.random()));
-      retryMs = Math.min(retryMs * 2, RETRY_MAX_MS);
+      if (code === SIGNED_OUT) become("out");
+      lose();
     };
   };
 
+  const lose = () => {
+    if (socket) socket.onmessage = socket.onclose = null;
+    socket?.close();
+    socket = null;
+    if (state === "out") return;
+    become("lost");
+    clearTimeout(retryTimer);
+    retryTimer = setTimeout(start, retryMs * (0.5 + Math.random()));
+    retryMs = Math.min(retryMs * 2, RETRY_MAX_MS);
+  };
+
+  // Somebody looks at the page again; they may have signed in elsewhere meanwhile.
   const wake = () => {
-    if (document.hidden || state === "out") return;
+    if (document.hidden) return;
     if (socket) {
       catchUp();
     } else {
+      if (state === "out") state = "connecting";
       retryMs = RETRY_MIN_MS;
       start();
     }
   };
   document.addEventListener("visibilitychange", wake);
   addEventListener("online", wake);
-  addEventListener("offline", () => become("lost"));
+  addEventListener("offline", lose);
   setInterval(catchUp, CATCH_UP_EVERY_MS);
   start();
 
@@ -92,7 +99,9 @@ export function openLive(path, { connect = openSocket } = {}) {
     },
     signedOut() {
       become("out");
+      lose();
     },
+    wake,
     watch(conversation) {
       watched = conversation;
       send(conversation ? { type: "watch", conversation } : { type: "unwatch" });

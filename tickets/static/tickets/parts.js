@@ -49,6 +49,9 @@ export function replaceParts(fresh, root = document) {
 const alike = (one, other) =>
   one?.nodeName === other.nodeName && (one.id ?? "") === (other.id ?? "");
 
+// Set by the browser's side: the server knows nothing of an open menu or a pane behind a drawer.
+const OURS = new Set(["open", "inert"]);
+
 function morph(shown, fresh) {
   if (shown.isEqualNode(fresh)) return;
   if (shown.nodeType !== Node.ELEMENT_NODE) {
@@ -56,10 +59,10 @@ function morph(shown, fresh) {
     return;
   }
   for (const { name } of [...shown.attributes]) {
-    if (name !== "open" && !fresh.hasAttribute(name)) shown.removeAttribute(name);
+    if (!OURS.has(name) && !fresh.hasAttribute(name)) shown.removeAttribute(name);
   }
   for (const { name, value } of fresh.attributes) {
-    if (name !== "open" && shown.getAttribute(name) !== value) shown.setAttribute(name, value);
+    if (!OURS.has(name) && shown.getAttribute(name) !== value) shown.setAttribute(name, value);
   }
   const named = new Map([...shown.children].filter((each) => each.id).map((each) => [each.id, each]));
   const focused = document.activeElement;

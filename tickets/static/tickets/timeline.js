@@ -12,7 +12,7 @@ export function keepTimeline(pane, live, { signal, onEntries }) {
   const { address, query } = pane.dataset;
   const conversation = Number(pane.dataset.conversation);
   const lastSeq = () => Number([...list.querySelectorAll("[data-seq]")].at(-1)?.dataset.seq ?? 0);
-  let seenSeq = 0;
+  let unseen = "unread" in pane.dataset;
 
   const fail = (error) => {
     if (error.status === 401) live.signedOut();
@@ -31,6 +31,7 @@ export function keepTimeline(pane, live, { signal, onEntries }) {
         const fresh = [...list.querySelectorAll("[data-seq]")].filter(
           (entry) => Number(entry.dataset.seq) > before,
         );
+        if (fresh.some((entry) => entry.dataset.byCustomer)) unseen = true;
         if (fresh.length) onEntries(fresh);
       }
       await see();
@@ -41,12 +42,11 @@ export function keepTimeline(pane, live, { signal, onEntries }) {
 
   // Tell the desk that somebody has these entries before them.
   const see = async () => {
-    const seq = lastSeq();
-    if (document.hidden || seq <= seenSeq) return;
+    if (document.hidden || !unseen) return;
     const form = new FormData();
-    form.set("seq", seq);
+    form.set("seq", lastSeq());
     await ask(`${address}seen/`, { signal, form });
-    seenSeq = seq;
+    unseen = false;
   };
 
   const reload = async (seq) => {

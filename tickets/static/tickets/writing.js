@@ -34,10 +34,13 @@ export function showWriting(pane, live, { signal }) {
     live.on(type, (event) => event.conversation === conversation && hear(event), signal);
   onMine("typing.changed", ({ person, name, typing }) => {
     if (person === me) return;
-    if (typing) show(person, name);
+    if (typing) show(person, name || words("customer"));
     else drop(person);
   });
-  onMine("assistant.typing", () => show("assistant", words("assistant")));
+  onMine("assistant.typing", () => {
+    drop("assistant"); // a new attempt begins from nothing
+    show("assistant", words("assistant"));
+  });
   onMine("assistant.stopped", () => drop("assistant"));
   onMine("assistant.delta", ({ answer, index, text }) => {
     const row = show("assistant", words("assistant"));
