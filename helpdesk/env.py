@@ -35,7 +35,7 @@ def whole(text: str) -> int:
 
 
 def positive(text: str) -> int:
-    if whole(text) == 0:
+    if not text.strip().isdigit() or int(text) == 0:
         raise ValueError("write a whole number, 1 or more")
     return int(text)
 

@@ -14,7 +14,7 @@ from django.db.models import Q, QuerySet, Sum
 
 from helpdesk.lib.text import fold
 from tickets.access import Viewer, visible_inboxes, visible_tickets
-from tickets.models import Inbox, Message, Ticket, TicketCount
+from tickets.models import Inbox, Message, Participant, Ticket, TicketCount
 
 View = Literal["yours", "unassigned", "open", "waiting", "solved"]
 VIEWS: tuple[View, ...] = ("yours", "unassigned", "open", "waiting", "solved")
@@ -145,26 +145,16 @@ class Hit:
     message: Message | None  # the latest message that has the words; None: found by number
 
 
-def search_tickets(viewer: Viewer, text: str) -> list[Hit]:
+def search_tickets(viewer: Viewer, text: str, inbox_ids: Sequence[int] | None = None) -> list[Hit]:
     """Tickets with a message that has all the words, latest first, at most SEARCH_ROWS.
 
     Words match by their beginning, without case or accents; the subject counts as part of
     the first message, the author's name of each of theirs. `#12` and `12` also find ticket 12.
+    `inbox_ids` are those the viewer can see, where the caller knows them already.
     """
-    latest: dict[int, Message] = {}
-    if (query := _search_query(text)) is not None:
-        matches = (
-            Message.objects.filter(
-                search=query, conversation__ticket__in=visible_tickets(viewer).values("number")
-            )
-            .select_related("author")
-            .defer("search", "quoted")
-            .order_by("-pk")[:SEARCH_DEPTH_ROWS]
-        )
-        for message in matches:
-            latest.setdefault(message.conversation_id, message)
     written = re.fullmatch(r"\s*#?(\d{1,18})\s*", text)
     number = int(written[1]) if written else 0
+    latest = _latest_matches(viewer, text, inbox_ids)
     wanted = visible_tickets(viewer).filter(Q(conversation__in=list(latest)) | Q(number=number))
     found = {ticket.conversation_id: ticket for ticket in _with_people(wanted)}
     hits = [Hit(ticket, None) for ticket in found.values() if ticket.number == number]
@@ -174,6 +164,30 @@ def search_tickets(viewer: Viewer, text: str) -> list[Hit]:
         if found[conversation_id].number != number
     ]
     return hits[:SEARCH_ROWS]
+
+
+def _latest_matches(
+    viewer: Viewer, text: str, inbox_ids: Sequence[int] | None
+) -> dict[int, Message]:
+    """The latest message with these words in each of SEARCH_ROWS visible conversations."""
+    query = _search_query(text)
+    if query is None or not viewer.is_staff:
+        return {}
+    if inbox_ids is None:
+        inbox_ids = list(visible_inboxes(viewer).values_list("pk", flat=True))
+    seats = Participant.objects.filter(person=viewer.person, left_at=None)
+    # Inboxes by their ids, not by a subquery: PostgreSQL would join with every ticket there is.
+    matches = Message.objects.filter(
+        Q(conversation__ticket__inbox__in=inbox_ids)
+        | Q(conversation__in=seats.values("conversation")),
+        search=query,
+    )
+    latest: dict[int, Message] = {}
+    rows = matches.select_related("author").defer("search", "quoted").order_by("-pk")
+    for message in rows[:SEARCH_DEPTH_ROWS]:
+        if len(latest) < SEARCH_ROWS:
+            latest.setdefault(message.conversation_id, message)
+    return latest
 
 
 def _with_people(tickets: QuerySet[Ticket]) -> QuerySet[Ticket]:

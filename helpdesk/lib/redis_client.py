@@ -15,7 +15,7 @@ AWAY = (RedisError, OSError)
 
 
 @cache
-def redis_client() -> Redis[bytes]:
+def redis_client() -> Redis:
     """The client. A connection that died since its last use is replaced once, silently."""
     return Redis.from_url(
         settings.REDIS_URL,

@@ -1228,6 +1228,14 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name="ticket",
             index=models.Index(
+                condition=models.Q(("assignee", None), ("status", "open")),
+                fields=["waiting_since", "number"],
+                name="ticket_open_unassigned",
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="ticket",
+            index=models.Index(
                 condition=models.Q(("status", "open")),
                 fields=["inbox", "waiting_since", "number"],
                 name="ticket_open_by_inbox",

@@ -84,6 +84,12 @@ class Ticket(models.Model):
                 condition=Q(status="open"),
                 name="ticket_open_by_assignee",
             ),
+            # PostgreSQL does not walk the index above in order for "assignee IS NULL".
+            models.Index(
+                fields=["waiting_since", "number"],
+                condition=Q(status="open", assignee=None),
+                name="ticket_open_unassigned",
+            ),
             models.Index(
                 fields=["inbox", "waiting_since", "number"],
                 condition=Q(status="open"),

@@ -166,12 +166,13 @@ def shown_rows(request: HttpRequest) -> int:
 def frame(viewer: Viewer, request: HttpRequest) -> dict[str, Any]:
     """What navigation and list need: the desk, its inboxes, the counters, a page of rows."""
     around = nav(viewer)
-    place = place_of(request, [each["inbox"] for each in around["inboxes"]])
+    inboxes = [each["inbox"] for each in around["inboxes"]]
+    place = place_of(request, inboxes)
     if place.inbox is not None:
         count = around["inbox_counts"].get(place.inbox.pk, 0)
     else:
         count = around["counts"].get(place.view) if place.words is None else None
-    return around | {"place": place, "place_count": count} | rows(viewer, place, request)
+    return around | {"place": place, "place_count": count} | rows(viewer, place, request, inboxes)
 
 
 def nav(viewer: Viewer) -> dict[str, Any]:
@@ -210,10 +211,12 @@ def _desk_and_inboxes(viewer: Viewer) -> tuple[Desk, list[Inbox]]:
     return Desk(**(vars(inboxes[0])["desk"] or {})), inboxes
 
 
-def rows(viewer: Viewer, place: Place, request: HttpRequest) -> dict[str, Any]:
+def rows(
+    viewer: Viewer, place: Place, request: HttpRequest, inboxes: list[Inbox]
+) -> dict[str, Any]:
     """The rows of a place, and the address of those below them."""
     if place.words is not None:
-        return {"hits": search_tickets(viewer, place.words)}
+        return {"hits": search_tickets(viewer, place.words, [inbox.pk for inbox in inboxes])}
     after = cursor_of(request)
     page = list_tickets(
         viewer, place.view, inbox=place.inbox, after=after, rows=shown_rows(request)
