@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 
 from django.core.asgi import get_asgi_application
@@ -14,3 +15,9 @@ from channels.routing import ProtocolTypeRouter  # noqa: E402 - models load with
 from chat.routing import websocket  # noqa: E402
 
 application = ProtocolTypeRouter({"http": http, "websocket": websocket})
+
+# What is loaded stays until the end. Looking through it again and again made pauses of 40 to
+# 90 ms for every socket of this process (docs/benchmarks.md).
+gc.collect()
+gc.freeze()
+gc.set_threshold(50_000, 20, 50)
