@@ -5,6 +5,7 @@ from __future__ import annotations
 import email
 import itertools
 import re
+import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -309,8 +310,10 @@ def test_a_restarted_server_is_noticed_and_nothing_is_missed(
     expect(page.locator("[data-connection]")).to_be_hidden()
     killed = stack.pid("web")
     stack.kill("web")
-    expect(page.get_by_text("Reconnecting…")).to_be_visible()
     stack.wait_until(lambda: stack.pid("web") != killed)
+    stack.kill("web", signal.SIGSTOP)  # or it might be back before anybody is told
+    expect(page.get_by_text("Reconnecting…")).to_be_visible(timeout=15_000)
+    stack.kill("web", signal.SIGCONT)
     stack.wait_until(lambda: answers(stack))
     customer.says("Are you there?")
     expect(said(page, "Are you there?")).to_be_visible(timeout=15_000)
