@@ -46,6 +46,7 @@ log = logging.getLogger(__name__)
 RECHECK_SECONDS = 15
 HELLO_SECONDS = 10  # how long a socket may stay open without saying whose it is
 TYPING_SECONDS = 1  # "is typing" is passed on at most this often
+LIST_SECONDS = 0.3  # and "this list is out of date"
 FRAMES_A_SECOND = 20  # a widget sends far fewer; what sends more is no widget
 FRAMES_AT_ONCE = 60
 STORE_THREADS = 8
@@ -296,6 +297,13 @@ class DeskConsumer(LiveConsumer):
 
     viewer: Viewer
     watched: int | None = None
+    list_timer: asyncio.TimerHandle | None = None  # while it runs, lists are left alone
+    list_event: dict[str, Any] | None = None  # what they are told when it ends
+    list_task: asyncio.Task[None]
+
+    async def disconnect(self, code: int) -> None:
+        if self.list_timer:
+            self.list_timer.cancel()
 
     async def connected(self) -> None:
         origin = self.header(b"origin")
@@ -341,8 +349,25 @@ class DeskConsumer(LiveConsumer):
                 pass  # between us and the visitor's socket
             case {"type": "typing.changed", "person": self.viewer.person.pk}:
                 pass
+            case {"type": "ticket.changed", "conversation": pk} if pk != self.watched:
+                await self._tell_list(event)
             case _:
                 await self.reply(event)
+
+    async def _tell_list(self, event: dict[str, Any]) -> None:
+        """A busy desk has many tickets a second, and one bell is as good as ten."""
+        if self.list_timer:
+            self.list_event = event
+            return
+        loop = asyncio.get_running_loop()
+        self.list_timer = loop.call_later(LIST_SECONDS, self._list_is_late)
+        await self.reply(event)
+
+    def _list_is_late(self) -> None:
+        self.list_timer = None
+        event, self.list_event = self.list_event, None
+        if event and not self.closed:
+            self.list_task = asyncio.get_running_loop().create_task(self._tell_list(event))
 
 
 def staff_with(cookie: str) -> Viewer:

@@ -32,6 +32,8 @@ CLOSE_FORBIDDEN_ORIGIN = 4403
 CLOSE_NOT_FOUND = 4404
 CLOSE_TRY_AGAIN = 1013  # the store is away: connect again and resend what is unacknowledged
 
+_encoder = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+
 
 class BadFrame(Exception):
     """The browser sent something that is no frame of ours."""
@@ -148,7 +150,7 @@ def _no(client_token: UUID, code: str, sentence: str) -> dict[str, Any]:
 
 def encode(frame: Mapping[str, Any]) -> str:
     """The frame as text for the wire."""
-    return json.dumps(frame, ensure_ascii=False, separators=(",", ":"))
+    return _encoder.encode(frame)
 
 
 def _fields(text: str | None) -> dict[str, Any]:

@@ -70,7 +70,13 @@ class Var:
 
 
 VARS = (
-    Var("SECRET_KEY", str, None, "Signs sessions, widget tokens and reply addresses.", secret=True),
+    Var(
+        "SECRET_KEY",
+        str,
+        None,
+        "Signs sessions, widget tokens and reply addresses; `openssl rand -base64 48` makes one.",
+        secret=True,
+    ),
     Var("SECRET_KEY_FALLBACKS", words, "", "Earlier keys that are still honoured.", secret=True),
     Var("DEBUG", yes_no, "no", "Show tracebacks in the browser. Never in production."),
     Var("DEMO", yes_no, "no", "Show the demo shop at /demo/ and its logins on the login page."),

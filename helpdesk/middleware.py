@@ -11,6 +11,7 @@ from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from psycopg_pool import PoolTimeout
+from rest_framework.exceptions import ParseError, ValidationError
 from rest_framework.response import Response
 from rest_framework.views import exception_handler
 
@@ -83,7 +84,20 @@ def api_errors(error: Exception, context: dict[str, Any]) -> Response | None:
             response = _problem(503, "away", "We cannot store messages just now. Try again soon.")
             response["Retry-After"] = str(STORAGE_RETRY_SECONDS)
             return response
-    return exception_handler(error, context)
+    answer = exception_handler(error, context)
+    if answer is not None:  # one of the framework's own: the same shape as ours
+        code = getattr(error, "default_code", "refused")
+        answer.data = {"code": code, "sentence": _sentence(error)}
+    return answer
+
+
+def _sentence(error: Exception) -> str:
+    if isinstance(error, ParseError):
+        return "This is not the JSON we expect."
+    detail: Any = getattr(error, "detail", "This is not possible.")
+    if isinstance(error, ValidationError) and isinstance(detail, dict):
+        return " ".join(f"{name}: {texts[0]}" for name, texts in detail.items())
+    return str(detail)
 
 
 def _problem(status: int, code: str, sentence: str) -> Response:

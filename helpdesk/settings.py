@@ -158,12 +158,14 @@ CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_STORE_ERRORS_EVEN_IF_IGNORED = False
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None  # a worker waits for its broker as long as it takes
-CELERY_BROKER_TRANSPORT_OPTIONS = {
+CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, Any] = {
     "global_keyprefix": "celery:",
     "socket_connect_timeout": 2,
     "socket_keepalive": True,
     "max_retries": 1,
 }
+if ROLE != "worker":  # a worker waits for its next bell in silence; others only ring
+    CELERY_BROKER_TRANSPORT_OPTIONS["socket_timeout"] = 2
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_TASK_DEFAULT_EXPIRES = 300  # the sweep rings again; an old bell is only noise

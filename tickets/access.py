@@ -13,6 +13,7 @@ from django.contrib.auth.models import AnonymousUser
 from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
 
 from helpdesk.lib.errors import NotFound
+from helpdesk.lib.prepared import Prepared
 from tickets.models import (
     Conversation,
     InboundEmail,
@@ -118,13 +119,26 @@ def access_conversation(viewer: Viewer, pk: int, *, lock: bool = False) -> Conve
     """
     # An outer join cannot be locked, hence `of`; what the lock waited for is read again by
     # PostgreSQL for the locked row only, so the ticket is read after the lock is ours.
-    conversations = visible_conversations(viewer)
-    if lock:
-        conversations = conversations.select_for_update(of=("self",), no_key=True)
-    conversation = conversations.filter(pk=pk).first()
+    if lock and not viewer.is_staff:
+        conversation = _locked_for_customer.first(viewer.person.pk, pk)
+    else:
+        conversation = _one_conversation(viewer, pk, lock=lock).first()
     if conversation is None:
         raise NotFound
     return conversation
+
+
+def _one_conversation(viewer: Viewer, pk: int, *, lock: bool) -> QuerySet[Conversation]:
+    conversations = visible_conversations(viewer).filter(pk=pk)
+    if lock:
+        conversations = conversations.select_for_update(of=("self",), no_key=True)
+    return conversations
+
+
+# What every message of every visitor begins with.
+_locked_for_customer = Prepared(
+    lambda person, pk: _one_conversation(visitor(Person(pk=person)), pk, lock=True), -1, -2
+)
 
 
 def access_ticket(viewer: Viewer, number: int, *, lock: bool = False) -> Ticket:

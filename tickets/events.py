@@ -78,6 +78,10 @@ def delivery_changed(message: Message) -> None:
 
 def ticket_changed(ticket: Ticket, *, also_inbox_id: int | None = None) -> None:
     """Lists that may show this ticket are out of date."""
-    event = {"type": "ticket.changed", "number": ticket.number}
+    event = {
+        "type": "ticket.changed",
+        "number": ticket.number,
+        "conversation": ticket.conversation_id,
+    }
     for inbox_id in {ticket.inbox_id, also_inbox_id or ticket.inbox_id}:
         ring_on_commit(desk(inbox_id), event)

@@ -7,7 +7,7 @@ import math
 import time
 from collections.abc import Mapping
 
-from helpdesk.lib.redis_client import AWAY, redis_client
+from helpdesk.lib.redis_client import AWAY, asking_redis, redis_client
 
 log = logging.getLogger(__name__)
 
@@ -26,12 +26,15 @@ def hit_all(limits: Mapping[str, int], seconds: int) -> int:
     """As `hit`, for several {key: limit} in one trip; the use is allowed if all allow it."""
     window, elapsed = divmod(time.time(), seconds)
     try:
-        with redis_client().pipeline(transaction=False) as pipe:
-            for key in limits:
-                name = f"limit:{key}:{int(window)}"
-                pipe.set(name, 0, ex=seconds + 1, nx=True)
+        with asking_redis(), redis_client().pipeline(transaction=False) as pipe:
+            names = [f"limit:{key}:{int(window)}" for key in limits]
+            for name in names:
                 pipe.incr(name)
-            used = pipe.execute()[1::2]
+            used = pipe.execute()
+            for name, count in zip(names, used, strict=True):
+                if count == 1:
+                    pipe.expire(name, seconds + 1)
+            pipe.execute()
     except AWAY as error:
         log.warning("limits %s not counted: %s", ", ".join(limits), error)
         return 0

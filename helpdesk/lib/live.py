@@ -16,7 +16,7 @@ from channels.layers import get_channel_layer
 from django.conf import settings
 from django.db import transaction
 
-from helpdesk.lib.redis_client import AWAY, redis_client
+from helpdesk.lib.redis_client import AWAY, asking_redis, redis_client
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +49,8 @@ def ring(group: str, event: Mapping[str, Any]) -> None:
     layer: Any = get_channel_layer()
     try:
         channel = f"{settings.LIVE_PREFIX}__group__{group}"
-        redis_client().publish(channel, layer.serialize(envelope(event)))
+        with asking_redis():
+            redis_client().publish(channel, layer.serialize(envelope(event)))
     except AWAY as error:
         log.warning("bell not rung for %s: %s", group, error)
 

@@ -19,6 +19,11 @@ def clean(text: str) -> str:
     return unicodedata.normalize("NFC", text)
 
 
+def says_nothing(text: str) -> bool:
+    """True for a text without a visible character: spaces, controls, zero-width signs."""
+    return all(unicodedata.category(c)[0] in "ZC" for c in text)
+
+
 def fold(text: str) -> str:
     """The text as search compares it: no marks, no case ("Übung" and "ubung" are one word)."""
     if text.isascii():

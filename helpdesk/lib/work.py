@@ -27,7 +27,8 @@ from django.db.models import Q, QuerySet
 from django.utils.timezone import now
 from django.utils.translation import gettext_lazy as _
 
-from helpdesk.lib.errors import GiveUp
+from helpdesk.lib.errors import GiveUp, TemporaryFailure
+from helpdesk.lib.redis_client import asking_redis
 
 log = logging.getLogger(__name__)
 
@@ -152,7 +153,9 @@ def perform(model: type[Row], pk: int, action: Callable[[Row], None]) -> None:
     except LeaseLost:
         log.warning("%s %s: taken over by another worker", model.__name__, pk)
     except Exception as error:
-        log.warning("%s %s: attempt %s failed", model.__name__, pk, row.attempts, exc_info=True)
+        expected = isinstance(error, GiveUp | TemporaryFailure)
+        text = "%s %s: attempt %s failed: %s"
+        log.warning(text, model.__name__, pk, row.attempts, error, exc_info=not expected)
         _put_off(row, error)
 
 
@@ -196,7 +199,8 @@ def retry(rows: QuerySet[Row]) -> int:
 def ring(model: type[Work], pk: int) -> None:
     """Tell a worker that a row is due. A dead broker is no matter: the sweep rings again."""
     try:
-        current_app.send_task(model.TASK, [pk], retry=False, ignore_result=True)
+        with asking_redis():
+            current_app.send_task(model.TASK, [pk], retry=False, ignore_result=True)
     except Exception as error:  # noqa: BLE001 - kombu wraps each transport's errors differently
         log.warning("%s %s: not rung, %s", model.__name__, pk, error)
 
@@ -218,7 +222,8 @@ def sweep() -> int:
 
 def overdue(model: type[Work]) -> Iterable[int]:
     """The rows a sweep rings for, longest waiting first."""
-    late = now() - timedelta(seconds=RING_GRACE_SECONDS)
+    # Nobody rings for repeating work but the sweep.
+    late = now() - timedelta(seconds=0 if model.REPEATS else RING_GRACE_SECONDS)
     rows = claimable(model).filter(Q(state=Work.State.RUNNING) | Q(due_at__lte=late))
     return list(rows.order_by("due_at").values_list("pk", flat=True)[:SWEEP_BATCH_ROWS])
 

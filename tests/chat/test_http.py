@@ -180,7 +180,9 @@ def test_text_that_postgresql_would_refuse_is_cleaned(visitor: Visitor) -> None:
     "content", [b"", b"{", b"\xff\xfe", b"[]", b"null", b'{"body": "Hi"}', b'{"client_token": 1}']
 )
 def test_a_malformed_request_is_a_400(visitor: Visitor, content: bytes) -> None:
-    assert post(visitor, "messages", content).status_code == 400
+    answer = post(visitor, "messages", content)
+    assert answer.status_code == 400
+    assert set(answer.json()) == {"code", "sentence"}
 
 
 def test_a_huge_request_is_not_even_read(visitor: Visitor) -> None:

@@ -477,8 +477,29 @@ async def test_lists_hear_of_their_own_inboxes_only(
     assert bob.user is not None
     async with desk(bob) as hers, desk(mallory) as not_hers:
         await stored(assign_ticket, alice, chat.number, bob.user.pk)
-        assert await heard(hers) == {"type": "ticket.changed", "number": chat.number}
+        assert await heard(hers) == {
+            "type": "ticket.changed",
+            "number": chat.number,
+            "conversation": chat.conversation_id,
+        }
         assert await not_hers.receive_nothing()
+
+
+async def test_a_busy_list_is_told_at_once_and_then_now_and_then(
+    chat: Ticket, carol: Viewer, alice: Viewer, inbox: Inbox
+) -> None:
+    other = await stored(make.ticket, carol, inbox, "Another", channel="chat")
+    async with desk(alice, other.conversation_id) as page:
+        for number in range(8):
+            await stored(make.say, carol, chat, f"Message {number}")
+        await stored(make.say, carol, other, "One here")
+        bells = []
+        while not await page.receive_nothing(timeout=2 * consumers.LIST_SECONDS):
+            bells.append(await heard(page))
+        told = [e["number"] for e in bells if e["type"] == "ticket.changed"]
+        assert 2 <= told.count(chat.number) < 8
+        assert told[0] == chat.number
+        assert told.count(other.number) == 1  # the one that is shown is never made to wait
 
 
 async def test_one_who_left_the_team_hears_no_later_event(

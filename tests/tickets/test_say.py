@@ -103,7 +103,7 @@ def test_nobody_from_another_team_or_conversation_may_write(
         solve_ticket(mallory, ticket.number)
 
 
-@pytest.mark.parametrize("body", ["", "   \n ", "\x00\x01"])
+@pytest.mark.parametrize("body", ["", "   \n ", "\x00\x01", "\u200b\u200d\ufeff"])
 def test_an_empty_message_is_refused_with_a_sentence(
     carol: Viewer, ticket: Ticket, body: str
 ) -> None:

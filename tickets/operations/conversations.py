@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from uuid import UUID
 
 from django.conf import settings
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _
 
 from helpdesk.lib.errors import Refused
-from helpdesk.lib.text import clean
+from helpdesk.lib.text import clean, says_nothing
 from tickets.access import Viewer, access_conversation
 from tickets.models import Conversation, Message, Participant, Person, Ticket
 from tickets.operations.timeline import (
@@ -33,7 +34,6 @@ def start_chat(*, name: str = "") -> Participant:
     )
 
 
-@transaction.atomic
 def post_reply(
     viewer: Viewer,
     conversation_id: int,
@@ -55,9 +55,22 @@ def post_reply(
     or too long.
     """
     body = checked(body)
+
+    def write() -> Message:
+        return _reply(viewer, conversation_id, body, via, client_token, inbox_id)
+
+    return _once(write, viewer, conversation_id, client_token)
+
+
+def _reply(
+    viewer: Viewer,
+    conversation_id: int,
+    body: str,
+    via: str,
+    client_token: UUID | None,
+    inbox_id: int | None,
+) -> Message:
     conversation = access_conversation(viewer, conversation_id, lock=True)
-    if said := said_before(conversation, viewer, client_token):
-        return said
     ticket = ticket_of(conversation)
     if ticket is None and inbox_id is not None:
         ticket = open_ticket(conversation, inbox_id=inbox_id, requester=viewer.person, subject=body)
@@ -79,7 +92,6 @@ def post_reply(
     return message
 
 
-@transaction.atomic
 def post_note(
     viewer: Viewer,
     conversation_id: int,
@@ -96,17 +108,18 @@ def post_note(
     if not viewer.is_staff:
         raise Refused(_("Only staff write notes."))
     body = checked(body)
-    conversation = access_conversation(viewer, conversation_id, lock=True)
-    if said := said_before(conversation, viewer, client_token):
-        return said
-    return append_entry(
-        conversation,
-        kind=Message.Kind.NOTE,
-        via=via,
-        author=viewer.person,
-        body=body,
-        client_token=client_token,
-    )
+
+    def write() -> Message:
+        return append_entry(
+            access_conversation(viewer, conversation_id, lock=True),
+            kind=Message.Kind.NOTE,
+            via=via,
+            author=viewer.person,
+            body=body,
+            client_token=client_token,
+        )
+
+    return _once(write, viewer, conversation_id, client_token)
 
 
 def mark_read(viewer: Viewer, conversation_id: int, seq: int) -> None:
@@ -124,7 +137,7 @@ def mark_read(viewer: Viewer, conversation_id: int, seq: int) -> None:
 def checked(body: str) -> str:
     """The body as it will be stored. Raises Refused with a sentence if it cannot be."""
     body = clean(body).strip()
-    if not body:
+    if says_nothing(body):
         raise Refused(_("Write something first."))
     if len(body) > settings.MESSAGE_MAX_CHARS:
         raise Refused(
@@ -134,14 +147,23 @@ def checked(body: str) -> str:
     return body
 
 
-def said_before(
-    conversation: Conversation, viewer: Viewer, client_token: UUID | None
-) -> Message | None:
-    """The message this sender already sent with this token, if any."""
-    if client_token is None:
-        return None
-    said = conversation.messages.filter(author=viewer.person, client_token=client_token)
-    return said.select_related("author").first()
+def _once(
+    write: Callable[[], Message], viewer: Viewer, conversation_id: int, client_token: UUID | None
+) -> Message:
+    """What `write` writes in one transaction, or what this sender wrote with the same token.
+
+    The database refuses a token that comes twice, and takes back everything that went with it.
+    To look first would cost every message a question that hardly ever has an answer.
+    """
+    try:
+        with transaction.atomic():
+            return write()
+    except IntegrityError as refused:
+        if "message_token_once" not in str(refused):
+            raise
+    return Message.objects.select_related("author").get(
+        conversation=conversation_id, author=viewer.person, client_token=client_token
+    )
 
 
 def _take(ticket: Ticket, viewer: Viewer) -> None:

@@ -32,6 +32,7 @@ from tickets.models.tickets import SUBJECT_MAX_CHARS
 from tickets.operations.related import Facts, look_up
 from tickets.operations.timeline import (
     announce,
+    append_change,
     append_entry,
     open_ticket,
     ticket_hears,
@@ -241,6 +242,10 @@ def _join(row: InboundEmail, mail: ParsedEmail, facts: Facts, found: Match) -> d
     )
     if ticket := ticket_of(conversation):
         ticket_hears(ticket, message, role="customer", reopens=not mail.auto_submitted)
+        if place.seat_id is None:  # somebody new hears every reply from now on: say who
+            append_change(
+                ticket, "participant", None, facts.sender, author=person, via=Message.Via.EMAIL
+            )
     reason = f"It is an automatic mail. {found.reason}" if mail.auto_submitted else found.reason
     return _filed(message, reason)
 

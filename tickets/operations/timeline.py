@@ -10,11 +10,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.contrib.postgres.search import SearchVector
-from django.db.models import Value
 from django.utils.timezone import now
 
-from helpdesk.lib import news
+from helpdesk.lib import news, prepared
+from helpdesk.lib.prepared import Prepared
 from helpdesk.lib.text import fold, preview
 from helpdesk.lib.work import ring_on_commit
 from tickets import events
@@ -76,7 +75,7 @@ def append_entry(
     if audience == Message.Audience.EVERYONE:
         conversation.last_public_seq = conversation.last_seq
         changed.append("last_public_seq")
-    conversation.save(update_fields=changed)
+    prepared.save(conversation, *changed)
     return write_entry(
         conversation,
         after=after,
@@ -131,8 +130,9 @@ def write_entry(
     )
     if body:
         text = fold(f"{searched_too} {author.name if author else ''} {body}"[:SEARCHED_CHARS])
-        message.search = SearchVector(Value(text), config="simple")
-    message.save(force_insert=True)
+        prepared.insert(message, search=("to_tsvector('simple', %s)", text))
+    else:
+        prepared.insert(message)
     events.message_posted(conversation, message, after=after)
     return message
 
@@ -201,10 +201,13 @@ def assistant_is_on(inbox_id: int) -> bool:
 
 def ticket_of(conversation: Conversation) -> Ticket | None:
     """The conversation's ticket, read after the lock; None if there is none (yet)."""
-    ticket = Ticket.objects.filter(conversation=conversation).first()
+    ticket = _ticket_of.first(conversation.pk)
     if ticket is not None:
         ticket.conversation = conversation
     return ticket
+
+
+_ticket_of = Prepared(lambda pk: Ticket.objects.filter(conversation=pk), -1)
 
 
 def ticket_hears(ticket: Ticket, message: Message, *, role: str, reopens: bool = True) -> None:
@@ -231,17 +234,16 @@ def ticket_hears(ticket: Ticket, message: Message, *, role: str, reopens: bool =
     ticket.last_message_at = message.created_at
     ticket.last_preview = preview(message.body)
     ticket.last_author_name = message.author.name if message.author else ""
-    ticket.save(
-        update_fields=[
-            "status",
-            "solved_at",
-            "waiting_since",
-            "unread",
-            "first_reply_at",
-            "last_message_at",
-            "last_preview",
-            "last_author_name",
-        ]
+    prepared.save(
+        ticket,
+        "status",
+        "solved_at",
+        "waiting_since",
+        "unread",
+        "first_reply_at",
+        "last_message_at",
+        "last_preview",
+        "last_author_name",
     )
     if was == Ticket.Status.SOLVED != ticket.status:
         append_change(ticket, "status", was, ticket.status, author=message.author, via=message.via)
@@ -267,10 +269,18 @@ def announce(ticket: Ticket, message: Message, *, role: str) -> None:
 
 def emailed_seats(conversation: Conversation) -> list[Participant]:
     """Who hears a reply by email: customers whose reach is email, with an address."""
-    seats = conversation.participants.filter(
-        reach=Participant.Reach.EMAIL, role=Participant.Role.CUSTOMER, left_at=None
-    )
-    return list(seats.order_by("pk"))
+    return _emailed_seats.all(conversation.pk)
+
+
+_emailed_seats = Prepared(
+    lambda pk: Participant.objects.filter(
+        conversation=pk,
+        reach=Participant.Reach.EMAIL,
+        role=Participant.Role.CUSTOMER,
+        left_at=None,
+    ).order_by("pk"),
+    -1,
+)
 
 
 def queue_emails(message: Message) -> None:

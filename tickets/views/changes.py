@@ -46,6 +46,8 @@ def change_sentence(message: Message, viewer: Viewer) -> SafeString:
             return format_html(_("{who} took over from the assistant"), who=who)
         case {"field": "handler"}:
             return format_html(_("{who} let the assistant answer"), who=who)
+        case {"field": "participant", "new": str(new)}:
+            return format_html(_("{who} joined by mail from {new}"), who=who, new=_name(new))
         case _:
             return format_html(
                 _("{who} changed {field} to {new}"),

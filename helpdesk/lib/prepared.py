@@ -1,0 +1,130 @@
+"""Statements whose SQL is built once a process.
+
+The ORM takes several times longer to build a query than to run it. On the few paths that every
+message takes, only the values differ from one time to the next; there we build once and keep
+the text. The queryset stays the one place where the rule is written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache, cached_property
+from typing import Any, Generic, TypeVar
+
+from django.db import DEFAULT_DB_ALIAS, connection
+from django.db.models import Field, Model, QuerySet
+
+M = TypeVar("M", bound=Model)
+AnyField = Field[Any, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan(Generic[M]):
+    model: type[M]
+    columns: list[str]
+    sql: str
+    params: tuple[Any, ...]
+    places: dict[int, int]  # of a parameter → of the value that goes there
+
+
+class Prepared(Generic[M]):
+    """A query for whole rows of one model, to be asked again and again.
+
+    `build` makes the queryset; it is called once, with `samples`: one value for each argument,
+    unlike each other and unlike every other value in the query. What it does must not depend on
+    them.
+    """
+
+    def __init__(self, build: Callable[..., QuerySet[M, M]], *samples: object) -> None:
+        self._build = build
+        self._samples = samples
+
+    def all(self, *values: object) -> list[M]:
+        """The rows for these values, which stand where the samples stood."""
+        plan = self._plan
+        params = list(plan.params)
+        for place, turn in plan.places.items():
+            params[place] = values[turn]
+        with connection.cursor() as cursor:
+            cursor.execute(plan.sql, params)
+            rows = cursor.fetchall()
+        return [plan.model.from_db(DEFAULT_DB_ALIAS, plan.columns, row) for row in rows]
+
+    def first(self, *values: object) -> M | None:
+        """The first row for these values, if there is one."""
+        return next(iter(self.all(*values)), None)
+
+    @cached_property
+    def _plan(self) -> Plan[M]:
+        queryset = self._build(*self._samples)
+        compiler = queryset.query.get_compiler(DEFAULT_DB_ALIAS)
+        sql, params = compiler.as_sql()
+        columns = [column for column, _sql, _alias in compiler.select or ()]
+        if compiler.get_converters(columns) or queryset.query.select_related:
+            raise TypeError(f"{queryset.model} has columns that need more than reading.")
+        places = {
+            place: self._samples.index(param)
+            for place, param in enumerate(params)
+            if param in self._samples
+        }
+        if set(places.values()) != set(range(len(self._samples))):
+            raise TypeError("A sample got lost: the query would not depend on its value.")
+        names = [column.target.attname for column in columns]
+        return Plan(queryset.model, names, sql, tuple(params), places)
+
+
+def save(row: Model, *names: str) -> None:
+    """As `row.save(update_fields=names)`, for a row that is in the database."""
+    sql, fields = _update(type(row), names)
+    values = [_value(row, field) for field in fields]
+    with connection.cursor() as cursor:
+        cursor.execute(sql, [*values, row.pk])
+
+
+def insert(row: Model, **computed: tuple[str, str]) -> None:
+    """As `row.save(force_insert=True)`, for a row whose key the database chooses.
+
+    `computed` names columns that PostgreSQL fills: an expression with one %s, and the text that
+    goes there.
+    """
+    sql, fields = _insert(type(row), tuple((name, how) for name, (how, _text) in computed.items()))
+    values = [
+        computed[field.name][1] if field.name in computed else _value(row, field)
+        for field in fields
+    ]
+    with connection.cursor() as cursor:
+        cursor.execute(sql, values)
+        (row.pk,) = cursor.fetchall()[0]
+    row._state.adding = False
+    row._state.db = DEFAULT_DB_ALIAS
+
+
+@cache
+def _update(model: type[Model], names: tuple[str, ...]) -> tuple[str, list[AnyField]]:
+    columns = {field.name: field for field in model._meta.concrete_fields}
+    fields = [columns[name] for name in names]
+    assignments = ", ".join(f"{_quoted(field.column)} = %s" for field in fields)
+    where = f"{_quoted(model._meta.pk.column)} = %s"
+    table = _quoted(model._meta.db_table)
+    return f"UPDATE {table} SET {assignments} WHERE {where}", fields  # noqa: S608 - our own names
+
+
+@cache
+def _insert(
+    model: type[Model], computed: tuple[tuple[str, str], ...]
+) -> tuple[str, list[AnyField]]:
+    fields = [field for field in model._meta.concrete_fields if not field.primary_key]
+    columns = ", ".join(_quoted(field.column) for field in fields)
+    values = ", ".join(dict(computed).get(field.name, "%s") for field in fields)
+    table, key = _quoted(model._meta.db_table), _quoted(model._meta.pk.column)
+    sql = f"INSERT INTO {table} ({columns}) VALUES ({values}) RETURNING {key}"  # noqa: S608 - our own names
+    return sql, fields
+
+
+def _quoted(name: str | None) -> str:
+    return connection.ops.quote_name(name or "")
+
+
+def _value(row: Model, field: AnyField) -> Any:
+    return field.get_db_prep_save(getattr(row, field.attname), connection)
