@@ -7,15 +7,24 @@ from urllib.parse import urlsplit
 from uuid import UUID
 
 from django.conf import settings
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models.functions import Now
 from django.http.request import validate_host
 from django.utils.timezone import now
 
 from chat.models import VisitorSession
 from chat.tokens import WrongToken, session_id_in
 from helpdesk.lib.errors import NotFound
+from helpdesk.lib.prepared import Prepared
 from tickets.access import Viewer, visitor
 from tickets.models import Inbox, Participant
+
+# Is the visitor of a session still in its conversation?
+SEATED = Exists(
+    Participant.objects.filter(
+        conversation=OuterRef("conversation"), person=OuterRef("person"), left_at=None
+    )
+)
 
 
 class WrongOrigin(Exception):
@@ -63,16 +72,38 @@ def access_session(inbox: Inbox, token: str) -> VisitorSession:
     Raises WrongToken if it is forged, expired or revoked, and NotFound if it belongs to
     another inbox or its person has left the conversation.
     """
-    seat = Participant.objects.filter(
-        conversation=OuterRef("conversation"), person=OuterRef("person"), left_at=None
-    )
-    sessions = VisitorSession.objects.select_related("person").annotate(seated=Exists(seat))
+    sessions = VisitorSession.objects.select_related("person").annotate(seated=SEATED)
     session = sessions.filter(pk=session_id_in(token)).first()
     if session is None or session.revoked_at is not None or session.expires_at <= now():
         raise WrongToken
     if session.inbox_id != inbox.pk or not session.seated:
         raise NotFound
     return session
+
+
+def is_unchanged(visit: Visit, key: str, *, origin: str, host: str) -> bool:
+    """Would this visitor, who is in, be let in again? The question every socket asks now and
+    then, so it is one small statement. After a no, the functions above say why."""
+    if not origin or is_own(origin, host):
+        return _on_our_page.first(visit.session_id, key) is not None
+    return _on_their_page.first(visit.session_id, key, [origin]) is not None
+
+
+def _good_session(session_id: UUID, key: str) -> QuerySet[VisitorSession]:
+    return VisitorSession.objects.only("pk").filter(
+        SEATED, pk=session_id, inbox__widget_key=key, revoked_at=None, expires_at__gt=Now()
+    )
+
+
+_on_our_page = Prepared(_good_session, UUID(int=0), "key")
+_on_their_page = Prepared(
+    lambda session_id, key, origins: _good_session(session_id, key).filter(
+        inbox__allowed_origins__contains=origins
+    ),
+    UUID(int=0),
+    "key",
+    ["origin"],
+)
 
 
 def visit_of(session: VisitorSession) -> Visit:

@@ -28,7 +28,7 @@ from psycopg_pool import PoolTimeout
 from redis.exceptions import RedisError
 
 from chat import protocol
-from chat.access import Visit, WrongOrigin, access_inbox, is_own
+from chat.access import Visit, WrongOrigin, access_inbox, is_own, is_unchanged
 from chat.operations import resume_session, send_from_visitor
 from chat.protocol import BadFrame, DeskTyping, Hello, Seen, Send, Typing, Unwatch, Watch
 from chat.queries import standing
@@ -145,7 +145,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
 
     async def recheck(self) -> None:
         if time.monotonic() - self.checked_at > RECHECK_SECONDS:
-            await self.enter()
+            await self.stay()
 
     async def listen_to(self, groups: Iterable[str]) -> None:
         """Hear these groups and no others."""
@@ -196,6 +196,10 @@ class LiveConsumer(AsyncWebsocketConsumer):
     async def enter(self) -> None:
         raise NotImplementedError
 
+    async def stay(self) -> None:
+        """Whoever is in asks again whether they may be. Raises as `enter` does."""
+        await self.enter()
+
     async def obey(self, text: str | None) -> None:
         raise NotImplementedError
 
@@ -227,6 +231,12 @@ class VisitorConsumer(LiveConsumer):
     async def enter(self) -> None:
         self.visit = await stored(self._enter)
         self.checked_at = time.monotonic()
+
+    async def stay(self) -> None:
+        if await stored(is_unchanged, self.visit, self.key, **self.page):
+            self.checked_at = time.monotonic()
+        else:
+            await self.enter()
 
     def _enter(self) -> Visit:
         return resume_session(access_inbox(self.key, **self.page), self.token)

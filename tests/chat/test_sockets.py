@@ -334,6 +334,19 @@ async def test_who_was_shut_out_without_a_bell_hears_no_later_event(
         assert await closed_with(tab) == 4404
 
 
+async def test_a_page_whose_origin_is_no_longer_allowed_hears_no_later_event(
+    visitor: Visitor, alice: Viewer, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(consumers, "RECHECK_SECONDS", 0)
+    shop = "https://shop.example"
+    await stored(Inbox.objects.update, allowed_origins=[shop, "https://other.example"])
+    async with widget(visitor, origin=shop) as tab:
+        await said(tab, "Hello?")
+        await stored(Inbox.objects.update, allowed_origins=["https://other.example"])
+        await stored(make.say, alice, visitor.session.conversation, "Secret")
+        assert await closed_with(tab) == 4403
+
+
 async def test_one_who_lost_their_seat_can_write_no_more(visitor: Visitor) -> None:
     async with widget(visitor) as tab:
         await stored(Participant.objects.update, left_at=now())
