@@ -53,9 +53,13 @@ def access_inbox(key: str, *, origin: str, host: str) -> Inbox:
     inbox = Inbox.objects.filter(widget_key=key).first()
     if inbox is None:
         raise NotFound
-    if origin and not is_own(origin, host) and origin not in inbox.allowed_origins:
+    if not _may_show(inbox, origin, host):
         raise WrongOrigin
     return inbox
+
+
+def _may_show(inbox: Inbox, origin: str, host: str) -> bool:
+    return not origin or is_own(origin, host) or origin in inbox.allowed_origins
 
 
 def is_own(origin: str, host: str) -> bool:
@@ -84,26 +88,18 @@ def access_session(inbox: Inbox, token: str) -> VisitorSession:
 def is_unchanged(visit: Visit, key: str, *, origin: str, host: str) -> bool:
     """Would this visitor, who is in, be let in again? The question every socket asks now and
     then, so it is one small statement. After a no, the functions above say why."""
-    if not origin or is_own(origin, host):
-        return _on_our_page.first(visit.session_id, key) is not None
-    return _on_their_page.first(visit.session_id, key, [origin]) is not None
+    inbox = _inbox_of_good_session.first(visit.session_id, key)
+    return inbox is not None and _may_show(inbox, origin, host)
 
 
-def _good_session(session_id: UUID, key: str) -> QuerySet[VisitorSession]:
-    return VisitorSession.objects.only("pk").filter(
-        SEATED, pk=session_id, inbox__widget_key=key, revoked_at=None, expires_at__gt=Now()
+def _inbox_of(session_id: UUID, key: str) -> QuerySet[Inbox]:
+    sessions = VisitorSession.objects.filter(
+        SEATED, pk=session_id, inbox=OuterRef("pk"), revoked_at=None, expires_at__gt=Now()
     )
+    return Inbox.objects.only("allowed_origins").filter(Exists(sessions), widget_key=key)
 
 
-_on_our_page = Prepared(_good_session, UUID(int=0), "key")
-_on_their_page = Prepared(
-    lambda session_id, key, origins: _good_session(session_id, key).filter(
-        inbox__allowed_origins__contains=origins
-    ),
-    UUID(int=0),
-    "key",
-    ["origin"],
-)
+_inbox_of_good_session = Prepared(_inbox_of, UUID(int=0), "key")
 
 
 def visit_of(session: VisitorSession) -> Visit:
