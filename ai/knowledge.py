@@ -3,7 +3,8 @@
 Customers write in sentences, not in search terms, so an article need not contain every word:
 any word counts, rare words more than common ones, and a word in the title more than one in
 passing. What keeps unrelated questions from finding something is a floor on how much of the
-question an article covers.
+question an article covers; and an article that shares no more with it than the name of a
+product covers too little to be quoted, however short the question is.
 """
 
 from __future__ import annotations
@@ -22,9 +23,9 @@ PASSAGE_MAX_CHARS = 720
 PASSAGE_ENOUGH_CHARS = 280
 
 # How much of a question an article must cover (0 to 1) to be quoted as the answer, and to be
-# shown to a model, which decides for itself whether it is one. Chosen on 645 questions of
-# customers: of those that an article answers four in five find it and hardly any another one;
-# of the others one in twenty finds something. tests/ai/test_knowledge.py keeps it so.
+# shown to a model, which decides for itself whether it is one. Chosen on questions of customers:
+# of those that an article answers three in four find it and none another one; of the others one
+# in eighty finds something. tests/ai/test_knowledge.py keeps it so.
 QUOTE_FLOOR = 0.45
 PROMPT_FLOOR = 0.2
 # What a match counts, for the four weights of a text vector: D (text), C, B (heading), A (title).
@@ -33,6 +34,19 @@ MATCH_WEIGHTS = "{0.3, 0.3, 0.7, 1}"
 RANK_SCALE = 1.64493406685
 # The weight of a word that no article has. That of a rare one is 2.6, of a common one 0.6.
 UNKNOWN_WEIGHT = 1.5
+# Most products are named in several articles, so "Does the kettle work on induction?" shares a
+# word of a title with the one on descaling. A match is beside the question, and counts at most
+# BESIDE_MAX, unless one of these holds:
+# - A word is the article's topic: it stands in title or other words and again in a heading, or
+#   more than once in those, which counts this much. A name stands there once.
+TOPIC_MATCH = 1.2
+# - A word is among the "other words" of this article, in no other one, and not in its title. One
+#   is enough if the article has all words of the question that any has; otherwise it takes two.
+# - The article has this much of the question, by weight, wherever in its text. Words that no
+#   article has weigh as much as rare ones for this.
+KNOWN_FLOOR = 0.69
+KNOWN_UNKNOWN_WEIGHT = 2.6
+BESIDE_MAX = 0.4
 # A long story is measured as if it weighed no more than this, about six rare words: customers
 # tell much that no article has.
 WEIGHT_MAX = 14
@@ -74,6 +88,8 @@ WITH asked AS (
            CASE WHEN articles > 0 THEN ln((shelf.size + 1.0) / (articles + 0.5))
                 WHEN lexeme ~ '[0-9]' THEN 0  -- an order number says nothing here
                 ELSE %(unknown_weight)s END AS weight,
+           CASE WHEN articles = 0 AND lexeme !~ '[0-9]'
+                THEN %(known_unknown_weight)s - %(unknown_weight)s ELSE 0 END AS more,
            -- How many articles the rarer words have together.
            sum(articles) OVER (ORDER BY articles, lexeme) - articles AS rarer
     FROM counted, (
@@ -85,15 +101,26 @@ WITH asked AS (
     WHERE articles > 0 AND rarer < %(candidates)s
 ), hit AS (
     SELECT article.id, word.weight,
+           word.articles = 1
+               AND to_tsvector(%(config)s::regconfig, article.keywords) @@ word.query
+               AND NOT to_tsvector(%(config)s::regconfig, article.title) @@ word.query AS own,
            ts_rank(%(match_weights)s, article.search, word.query) * %(rank_scale)s AS match
     FROM candidate JOIN ai_article article USING (id)
         JOIN word ON word.articles > 0 AND article.search @@ word.query
 )
-SELECT id, least(1, sum(weight * least(1, match))
-           / (SELECT least(sum(weight), %(weight_max)s) FROM word))
-FROM hit
-GROUP BY id
-ORDER BY sum(weight * match) DESC, id
+SELECT id, least(
+    sum(hit.weight * least(1, match)) / least(whole.weight, %(weight_max)s),
+    CASE WHEN max(match) >= %(topic_match)s
+           OR count(*) FILTER (WHERE own) > (CASE WHEN count(*) = whole.known THEN 0 ELSE 1 END)
+           OR sum(hit.weight) >= %(known_floor)s * least(whole.weight + whole.more, %(weight_max)s)
+         THEN 1 ELSE %(beside_max)s END
+)
+FROM hit, (
+    SELECT sum(weight) AS weight, sum(more) AS more, count(*) FILTER (WHERE articles > 0) AS known
+    FROM word
+) AS whole
+GROUP BY id, whole.weight, whole.more, whole.known
+ORDER BY sum(hit.weight * match) DESC, id
 LIMIT %(limit)s
 """
 
@@ -135,6 +162,10 @@ def find_articles(question: str, *, limit: int = 3, floor: float = QUOTE_FLOOR) 
         "rank_scale": RANK_SCALE,
         "articles_min": ARTICLES_MIN,
         "unknown_weight": UNKNOWN_WEIGHT,
+        "known_unknown_weight": KNOWN_UNKNOWN_WEIGHT,
+        "known_floor": KNOWN_FLOOR,
+        "topic_match": TOPIC_MATCH,
+        "beside_max": BESIDE_MAX,
         "weight_max": WEIGHT_MAX,
         "candidates": CANDIDATES,
         "limit": limit,

@@ -26,6 +26,10 @@ ANSWERED = [
     ("you sent me the wrong item", RETURNS),
     ("how long does shipping take to Germany?", DELIVERY),
     ("do you ship to Australia?", DELIVERY),
+    ("do you deliver to Japan?", DELIVERY),
+    ("can you find the bill from Mr. Jones", INVOICE),
+    ("is my kettle dishwasher safe", "descale-the-harbour-kettle"),
+    ("my grinder is slow", BURRS),
     ("Parcel says delivered, nothing here. The neighbour has not seen it either.", ORDER),
     ("order P-10482 hasn't arrived", ORDER),
     ("what does the warranty cover?", "what-the-warranty-covers"),
@@ -74,6 +78,28 @@ NOT_ANSWERED = [
 ]
 
 
+# They name what an article is about, and ask something else.
+BESIDE = [
+    "does the kettle work on induction?",
+    "does the Harbour kettle work on induction?",
+    "what colour is the kettle handle",
+    "how many cups does the kettle hold",
+    "where is the kettle made",
+    "how heavy is the kettle",
+    "when will the white kettle be back in stock",
+    "grinder setting for pour over",
+    "is the grinder loud",
+    "how loud is the Kestrel grinder",
+    "is the Kestrel grinder electric",
+    "which grinder for Turkish coffee",
+    "can I put the dripper in the dishwasher",
+    "is the dripper microwave safe",
+    "is the scale waterproof",
+    "is the Slate waterproof",
+    "does the scale have bluetooth",
+]
+
+
 @pytest.mark.parametrize(("question", "slug"), ANSWERED)
 def test_a_question_finds_its_article(question: str, slug: str) -> None:
     assert find_articles(question)[0].article.slug == slug
@@ -82,6 +108,16 @@ def test_a_question_finds_its_article(question: str, slug: str) -> None:
 @pytest.mark.parametrize("question", NOT_ANSWERED)
 def test_a_question_that_no_article_answers_finds_nothing(question: str) -> None:
     assert find_articles(question) == []
+
+
+@pytest.mark.parametrize("question", BESIDE)
+def test_an_article_on_something_else_about_a_product_is_not_quoted(question: str) -> None:
+    assert find_articles(question) == []
+
+
+def test_a_model_may_judge_what_is_too_little_to_quote() -> None:
+    shown = find_articles("does the kettle work on induction?", floor=PROMPT_FLOOR)
+    assert shown[0].article.slug == "descale-the-harbour-kettle"
 
 
 def test_real_customers_find_what_there_is_and_little_else() -> None:
@@ -111,8 +147,8 @@ def test_real_customers_find_what_there_is_and_little_else() -> None:
                 counted["false" if slug else "rightly none"] += 1
 
     assert counted["right"] >= 0.7 * 225
-    assert counted["wrong"] <= 0.02 * 225
-    assert counted["false"] <= 0.03 * 175
+    assert counted["wrong"] <= 0.01 * 225
+    assert counted["false"] <= 0.02 * 175
 
 
 def test_a_model_is_shown_more_than_would_be_quoted() -> None:

@@ -16,6 +16,9 @@ from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from pytest_django import Settings
 
 from ai import provider
+from ai.answering import Question, prompt
+from ai.knowledge import Found
+from ai.models import Article
 from ai.provider import End, Endpoint, ModelFailed, Quiet, Said, Text, Tool
 from tests.ai.conftest import KEY
 from tests.fakes.openai_server import FakeModel
@@ -51,6 +54,14 @@ def test_an_answer_streams_piece_by_piece_and_ends_with_its_usage(
     assert (len(texts), "".join(texts)) == (4, "Size 02 fits.")
     assert Quiet() in pieces
     assert pieces[-1] == End("", {}, prompt_tokens=1, completion_tokens=4)
+
+
+def test_the_fake_repeats_the_article_and_not_the_rules_about_articles(to: Endpoint) -> None:
+    question = Question("Shop", ("Which size?",))
+    article = Article(title="Filters", slug="filters", body="Size 02 fits. Others do not.")
+    said = prompt(question, [Found(article, 1.0)], with_tools=True)
+    pieces = provider.stream(to, said)
+    assert "".join(one.text for one in pieces if isinstance(one, Text)) == "Size 02 fits. [1]"
 
 
 def test_a_tool_call_arrives_whole(model: FakeModel, to: Endpoint) -> None:

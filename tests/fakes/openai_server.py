@@ -73,7 +73,7 @@ NAMED: dict[str, Scene] = {
     "hand_over": Scene(say="", tool="hand_over", arguments={"why": "customer_asks"}),
 }
 _NAME = re.compile(r"\[\[(say )?([^\]]+)\]\]")
-_ARTICLE = re.compile(r"<article[^>]*>\s*(.*?)\s*</article>", re.DOTALL)
+_ARTICLE = re.compile(r"<article(?:\s[^>]*)?>\s*(.*?)\s*</article>", re.DOTALL)
 
 
 class FakeModel(ThreadingHTTPServer):
