@@ -607,3 +607,58 @@ def test_what_is_typed_while_a_message_is_on_its_way_stays_in_the_box(
     expect(said(page, "The flat one.")).to_be_visible()
     expect(editor(page)).to_have_value("More.")
     assert customer.heard[-1] == "The flat one."
+
+
+def hold_the_first_reply(page: Page) -> list[Route]:
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        if held:
+            route.continue_()
+        else:
+            held.append(route)
+
+    page.route("**/reply/*", hold)
+    return held
+
+
+def test_a_message_sent_while_another_is_on_its_way_follows_it(
+    page: Page, customer: Customer, address: str
+) -> None:
+    log_in(page, to=address)
+    held = hold_the_first_reply(page)
+
+    def type_and_send(body: str) -> None:
+        editor(page).press_sequentially(body)
+        page.keyboard.press("Control+Enter")
+        page.keyboard.press("Control+Enter")  # in haste
+
+    type_and_send("alpha")
+    type_and_send("beta")
+    type_and_send("gamma")
+    expect(page.get_by_text("Sending…")).to_be_visible()
+    expect(page.locator(".chat-me")).to_have_count(0)  # one at a time
+    held[0].continue_()
+    for body in ("alpha", "beta", "gamma"):
+        expect(said(page, body)).to_have_count(1)
+    expect(editor(page)).to_have_value("")
+    expect(page.get_by_text("Sending…")).to_be_hidden()
+    page.wait_for_timeout(300)
+    assert customer.heard[1:] == ["alpha", "beta", "gamma"]
+
+
+def test_messages_sent_one_after_the_other_survive_a_lost_answer(
+    page: Page, customer: Customer, address: str
+) -> None:
+    log_in(page, to=address)
+    held = hold_the_first_reply(page)
+    for body in ("alpha", "beta"):
+        editor(page).press_sequentially(body)
+        page.keyboard.press("Control+Enter")
+    expect(page.get_by_text("Sending…")).to_be_visible()
+    held[0].fetch()  # the server stores it
+    held[0].abort()  # the browser never hears
+    expect(page.get_by_text("Not sent: no connection.")).to_be_visible()
+    expect(said(page, "beta")).to_be_visible(timeout=8_000)  # both were sent again by themselves
+    expect(editor(page)).to_have_value("")
+    assert customer.heard[1:] == ["alpha", "beta"]

@@ -140,6 +140,12 @@ def test_a_long_history_comes_in_pages_without_a_gap(
     assert heard == list("abcde")
 
 
+def test_the_token_is_a_bearer_token_and_nothing_else(visitor: Visitor) -> None:
+    for scheme in ("", "Basic ", "Token ", "bearer\t"):
+        answer = get(visitor, "messages", headers={"Authorization": scheme + visitor.token})
+        assert answer.status_code == 401
+
+
 def test_a_page_of_history_costs_the_same_whatever_is_in_it(
     visitor: Visitor, django_assert_max_num_queries: DjangoAssertNumQueries
 ) -> None:

@@ -109,6 +109,16 @@ def test_looking_never_changes_anything(
 
 
 @pytest.mark.parametrize("path", READ)
+def test_pages_tell_their_headers_alone(
+    path: str, enter: Enter, alice: Viewer, mallory: Viewer, ticket: Ticket
+) -> None:
+    address = f"/tickets/{ticket.number}/{path}"
+    for browser in (enter(alice), enter(mallory)):
+        told = browser.head(address)
+        assert (told.status_code, told.content) == (browser.get(address).status_code, b"")
+
+
+@pytest.mark.parametrize("path", READ)
 def test_pages_take_no_posts(path: str, enter: Enter, alice: Viewer, ticket: Ticket) -> None:
     assert enter(alice).post(f"/tickets/{ticket.number}/{path}").status_code == 405
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.http import HttpResponse
 from django.shortcuts import render
-from django.views.decorators.http import require_GET
+from django.views.decorators.http import require_safe
 
 from helpdesk.lib.errors import NotFound
 from tickets.access import access_ticket, viewer_for, visible_emails
@@ -14,7 +14,7 @@ from tickets.views.frame import DeskRequest, desk_page
 from tickets.views.pages import show_about
 
 
-@require_GET
+@require_safe
 @desk_page
 def timeline(request: DeskRequest, number: int) -> HttpResponse:
     """Entries after `?after=`, ready to append, or before `?before=`, ready to put above.
@@ -38,7 +38,7 @@ def timeline(request: DeskRequest, number: int) -> HttpResponse:
     return response
 
 
-@require_GET
+@require_safe
 @desk_page
 def message(request: DeskRequest, number: int, seq: int) -> HttpResponse:
     """One entry again: its delivery has moved on."""
@@ -51,7 +51,7 @@ def message(request: DeskRequest, number: int, seq: int) -> HttpResponse:
     return render(request, "tickets/_entry.html", context)
 
 
-@require_GET
+@require_safe
 @desk_page
 def about(request: DeskRequest, number: int) -> HttpResponse:
     """Head and side column again: status, assignee, who takes part."""
@@ -60,7 +60,7 @@ def about(request: DeskRequest, number: int) -> HttpResponse:
     return show_about(request, viewer, ticket)
 
 
-@require_GET
+@require_safe
 @desk_page
 def original(request: DeskRequest, number: int, seq: int) -> HttpResponse:
     """The mail behind a message, byte for byte, as a download: it is never shown as a page."""

@@ -8,7 +8,7 @@ from django.conf import settings
 from django.db.models import OuterRef, QuerySet, Subquery
 from django.http import HttpResponse
 from django.shortcuts import render
-from django.views.decorators.http import require_GET
+from django.views.decorators.http import require_safe
 
 from tickets.access import Viewer, access_ticket, assignable_users, viewer_for
 from tickets.forms import ComposerForm, TimelineForm
@@ -20,7 +20,7 @@ from tickets.views.frame import DeskRequest, desk_page, frame, place_query
 FILED_SHOWN = 5
 
 
-@require_GET
+@require_safe
 @desk_page
 def ticket_list(request: DeskRequest) -> HttpResponse:
     """A view, an inbox or a search. `?after=` is the page below, `?rows=` all rows again."""
@@ -33,7 +33,7 @@ def ticket_list(request: DeskRequest) -> HttpResponse:
     return render(request, "tickets/_list_again.html", context)
 
 
-@require_GET
+@require_safe
 @desk_page
 def ticket_page(request: DeskRequest, number: int) -> HttpResponse:
     """One ticket beside its list; only its own pane where that is all a script asks for."""

@@ -2,7 +2,8 @@
 //
 // The text and its token are kept on this device from the first letter until the server has
 // stored it. A token belongs to one text: sending the same text again uses the same token, so a
-// double click or a lost answer is one message; a changed text gets a new one.
+// double click or a lost answer is one message; a changed text gets a new one. Whatever is sent
+// while another message is under way waits for it, so that messages arrive in order.
 
 import { ask } from "./parts.js";
 
@@ -24,6 +25,7 @@ export function keepComposer(pane, live, { signal, onSent, store = localStorage 
 
   let token = form.elements.client_token.value;
   let tried = null; // what was sent with this token, when its answer did not come
+  let waiting = []; // what was sent after it, each with a token of its own
   let sending = false;
   let againTimer = 0;
   let keepTimer = 0;
@@ -46,7 +48,7 @@ export function keepComposer(pane, live, { signal, onSent, store = localStorage 
 
   const keep = () => {
     clearTimeout(keepTimer);
-    if (box.value.trim()) store.setItem(key, JSON.stringify({ ...draft(), token, tried }));
+    if (box.value.trim()) store.setItem(key, JSON.stringify({ ...draft(), token, tried, waiting }));
     else if (touched) store.removeItem(key);
   };
 
@@ -56,54 +58,77 @@ export function keepComposer(pane, live, { signal, onSent, store = localStorage 
     touched = true;
     box.value = kept.body;
     form.elements.kind.value = kept.kind;
-    ({ token, tried } = kept);
+    ({ token, tried, waiting } = kept);
   };
 
-  const send = async () => {
-    clearTimeout(againTimer);
+  // A sent text stays in the box until it is stored: what comes after it is another message.
+  const after = (text, { body }) =>
+    text.startsWith(body) ? text.slice(body.length).trimStart() : text;
+
+  const press = () => {
+    if (signal.aborted || !checkLength()) return;
+    if (sending || waiting.length) {
+      const body = [tried, ...waiting].reduce(after, box.value);
+      if (body.trim()) waiting.push({ kind: kind(), body, token: newToken() });
+      keep();
+      if (!sending) send(tried);
+      return;
+    }
     const now = draft();
-    if (sending || signal.aborted || !checkLength()) return;
     if (!now.body.trim()) {
       say(words("empty"));
       box.focus();
       return;
     }
     if (tried && !same(tried, now)) token = newToken();
-    tried = now;
-    keep();
+    send({ ...now, token });
+  };
+
+  // What waits goes out even when this person has gone on to another ticket.
+  const send = async (now) => {
+    clearTimeout(againTimer);
     sending = true;
     form.setAttribute("aria-busy", "true");
+    while (now && (await deliver(now))) now = waiting.shift();
+    sending = false;
+    form.removeAttribute("aria-busy");
+  };
+
+  const deliver = async (now) => {
+    ({ token } = now);
+    tried = now;
+    keep();
     const data = new FormData();
     data.set("body", now.body);
     data.set("client_token", token);
     try {
       await ask(form.querySelector(`[data-send="${now.kind}"]`).formAction, { form: data });
-      token = newToken();
-      tried = null;
-      // What was typed meanwhile stays, as a message of its own.
-      if (box.value.startsWith(now.body)) box.value = box.value.slice(now.body.length).trimStart();
-      keep();
-      say("");
-      guard.hidden = true;
-      stopTyping();
-      live.wake();
-      onSent();
     } catch (error) {
       explain(error, now);
-    } finally {
-      sending = false;
-      form.removeAttribute("aria-busy");
+      return false;
     }
+    token = newToken();
+    tried = null;
+    // What was typed meanwhile stays, as a message of its own.
+    box.value = after(box.value, now);
+    keep();
+    say("");
+    guard.hidden = true;
+    stopTyping();
+    live.wake();
+    onSent();
+    return true;
   };
 
   const explain = (error, now) => {
     if (AGAIN_AFTER.has(error.status)) {
       say(words(error.status ? "later" : "offline"));
-      againTimer = setTimeout(() => again(now), error.retryAfterSeconds * 1000 || AGAIN_MS);
+      againTimer = setTimeout(again, error.retryAfterSeconds * 1000 || AGAIN_MS);
       return;
     }
     if (error.status === 422) {
       tried = null; // refused: certainly not stored, so nothing is doubled by a new token
+      waiting = [];
       token = newToken();
     }
     if (error.status === 401) live.signedOut();
@@ -112,8 +137,9 @@ export function keepComposer(pane, live, { signal, onSent, store = localStorage 
   };
 
   // By itself only what is still exactly what the person sent.
-  const again = (now) => {
-    if (same(now, draft())) send();
+  const again = () => {
+    if (signal.aborted || sending || !tried) return;
+    if (waiting.length || same(tried, draft())) send(tried);
   };
 
   const checkLength = () => {
@@ -156,10 +182,11 @@ export function keepComposer(pane, live, { signal, onSent, store = localStorage 
 
   form.addEventListener("submit", (event) => {
     event.preventDefault();
-    send();
+    press();
   });
   form.addEventListener("input", () => {
     touched = true;
+    if (!sending) waiting = []; // changed after a failure: from here on it is one text again
     if (checkLength()) say("");
     if (!box.value) guard.hidden = true;
     showTyping();
@@ -169,7 +196,7 @@ export function keepComposer(pane, live, { signal, onSent, store = localStorage 
   form.addEventListener("keydown", (event) => {
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
       event.preventDefault();
-      send();
+      press();
     }
   });
   box.addEventListener("blur", stopTyping);
@@ -185,7 +212,7 @@ export function keepComposer(pane, live, { signal, onSent, store = localStorage 
   });
   restore();
   checkLength();
-  if (tried) again(tried); // it was sent, and left before the answer came
+  again(); // it was sent, and left before the answer came
 
   return {
     // Somebody else spoke while this person was writing.
@@ -200,7 +227,7 @@ export function keepComposer(pane, live, { signal, onSent, store = localStorage 
     },
     // The connection is back.
     resume() {
-      if (tried && !sending) again(tried);
+      again();
     },
   };
 }
