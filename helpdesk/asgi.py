@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import sys
 
 from django.core.asgi import get_asgi_application
 
@@ -21,3 +22,8 @@ application = ProtocolTypeRouter({"http": http, "websocket": websocket})
 gc.collect()
 gc.freeze()
 gc.set_threshold(50_000, 20, 50)
+
+# Daphne drops what is in flight when it is told to stop. A thread that waits for its loop would
+# then wait for ever, and Python for the thread: the port is closed and the process stays.
+if reactor := sys.modules.get("twisted.internet.reactor"):
+    reactor.addSystemEventTrigger("after", "shutdown", os._exit, 0)
