@@ -157,8 +157,9 @@ def test_a_stranger_who_replies_is_seated_and_sees_nothing_earlier(
     dave = Person.objects.get(name="dave")
     bodies = [m.body for m in visible_messages(Viewer(dave), ticket.conversation)]
     assert bodies == ["I forward this."]
-    change = ticket.conversation.messages.get(change__field="participant")
-    assert (change.change["new"], change.audience) == ("dave@mail.example", "staff")
+    line = ticket.conversation.messages.get(change__field="participant")
+    assert line.change == {"field": "participant", "old": None, "new": "dave@mail.example"}
+    assert line.audience == "staff"
     make.say(alice, ticket, "Hello Dave.")
     assert set(
         OutgoingEmail.objects.filter(message__body="Hello Dave.").values_list("address", flat=True)
