@@ -302,8 +302,13 @@ def test_unsent_words_survive_a_reload(page: Page, stack: Stack) -> None:
     expect(unsent(page)).to_have_count(2)
     page.reload()
     expect(mine(page)).to_have_text(texts)
+    expect(unsent(page)).to_have_count(2)
     page.unroute_all()
-    page.get_by_role("button", name="Retry").first.click()
+    # In one step, if it is still there: the widget tries again by itself as well.
+    page.evaluate(
+        "document.querySelector('helpdesk-widget').shadowRoot"
+        ".querySelector('.unsent button')?.click()"
+    )
     settled(page)
     assert stored(stack, texts) == texts
 
