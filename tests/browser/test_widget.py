@@ -196,6 +196,31 @@ def test_words_are_text_whatever_they_look_like(page: Page, stack: Stack) -> Non
     assert stored(stack, [nasty]) == [nasty]
 
 
+def test_a_source_is_a_link_only_if_it_leads_to_a_page(page: Page) -> None:
+    sources = [
+        {"title": "A script", "url": "javascript:alert(1)"},
+        {"title": "A page", "url": "/help/a-page/"},
+    ]
+    answer = {
+        "seq": 2,
+        "kind": "reply",
+        "author": {"id": 0, "name": "Assistant", "role": "assistant"},
+        "body": "See there.",
+        "change": None,
+        "sources": sources,
+        "created_at": "2030-01-02T03:04:05+00:00",
+        "client_token": None,
+    }
+    history = {"messages": [answer], "upto": 2, "more": False, "you": -1, "handler": "staff"}
+    without_sockets(page)
+    page.route(re.compile("/messages[?]after=0"), lambda route: route.fulfill(json=history))
+    open_chat(page)
+    write(page, "Where?")
+    expect(page.locator("helpdesk-widget .sources").last).to_have_text("A scriptA page")
+    links = page.locator("helpdesk-widget .sources a").all()
+    assert [link.text_content() for link in links] == ["A page"]
+
+
 # --- Coming back ---
 
 
@@ -525,7 +550,12 @@ def test_a_flood_is_sent_later_and_stays_in_sight(page: Page, stack: Stack) -> N
     expect(mine(page)).to_have_text(texts)
 
 
-def test_who_is_shut_out_keeps_their_words_and_begins_a_new_chat(page: Page, stack: Stack) -> None:
+@pytest.mark.parametrize("way", ["socket", "polls"])
+def test_who_is_shut_out_keeps_their_words_and_begins_a_new_chat(
+    page: Page, stack: Stack, way: str
+) -> None:
+    if way == "polls":
+        without_sockets(page)
     before, after = words("revoked", 2)
     open_chat(page)
     write(page, before)
