@@ -57,8 +57,7 @@ def post_answer(
     ticket = ticket_of(conversation)
     if ticket is None or not may_answer(ticket, question_seq):
         return None
-    message = append_entry(
-        conversation,
+    message = Message(
         kind=Message.Kind.REPLY,
         via=Message.Via.SYSTEM,
         author=assistant,
@@ -66,6 +65,7 @@ def post_answer(
         sources=sources,
         client_token=client_token,
     )
+    append_entry(conversation, message)
     ticket_hears(ticket, message, role="assistant")
     queue_emails(message)
     return message

@@ -76,14 +76,14 @@ def _reply(
         ticket = open_ticket(conversation, inbox_id=inbox_id, requester=viewer.person, subject=body)
     if ticket is not None and viewer.is_staff:
         _take(ticket, viewer)
-    message = append_entry(
-        conversation,
+    message = Message(
         kind=Message.Kind.REPLY,
         via=via,
         author=viewer.person,
         body=body,
         client_token=client_token,
     )
+    append_entry(conversation, message)
     if ticket is not None:
         ticket_hears(ticket, message, role="staff" if viewer.is_staff else "customer")
     if viewer.is_staff or via != Message.Via.EMAIL:
@@ -110,14 +110,14 @@ def post_note(
     body = checked(body)
 
     def write() -> Message:
-        return append_entry(
-            access_conversation(viewer, conversation_id, lock=True),
+        note = Message(
             kind=Message.Kind.NOTE,
             via=via,
             author=viewer.person,
             body=body,
             client_token=client_token,
         )
+        return append_entry(access_conversation(viewer, conversation_id, lock=True), note)
 
     return _once(write, viewer, conversation_id, client_token)
 

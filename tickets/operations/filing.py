@@ -172,8 +172,7 @@ def _note(
     row: InboundEmail, conversation_id: int, *, author: Person | None, body: str, quoted: str
 ) -> Message:
     conversation = Conversation.objects.select_for_update(no_key=True).get(pk=conversation_id)
-    return append_entry(
-        conversation,
+    note = Message(
         kind=Message.Kind.NOTE,
         via=Message.Via.EMAIL,
         author=author,
@@ -181,6 +180,7 @@ def _note(
         quoted=quoted[: settings.MESSAGE_MAX_CHARS],
         created_at=row.received_at,
     )
+    return append_entry(conversation, note)
 
 
 def _open(row: InboundEmail, mail: ParsedEmail, facts: Facts) -> dict[str, Any]:
@@ -191,24 +191,13 @@ def _open(row: InboundEmail, mail: ParsedEmail, facts: Facts) -> dict[str, Any]:
         channel=Conversation.Channel.EMAIL, last_seq=1, last_public_seq=1
     )
     _sit_down(conversation, person, sees_after_seq=0)
-    body, quoted = _body(mail)
-    message = write_entry(
-        conversation,
-        after=0,
-        kind=Message.Kind.REPLY,
-        audience=Message.Audience.EVERYONE,
-        via=Message.Via.EMAIL,
-        author=person,
-        body=body,
-        quoted=quoted,
-        created_at=row.received_at,
-        searched_too=mail.subject,
-    )
+    message = _reply(row, mail, person)
+    write_entry(conversation, message, after=0, searched_too=mail.subject)
     ticket = open_ticket(
         conversation,
         inbox_id=facts.inbox_id,
         requester=person,
-        subject=mail.subject or body,
+        subject=mail.subject or message.body,
         first=message,
     )
     announce(ticket, message, role="customer")
@@ -228,18 +217,8 @@ def _join(row: InboundEmail, mail: ParsedEmail, facts: Facts, found: Match) -> d
         Participant.objects.filter(pk=place.seat_id).update(
             left_at=None, reach=Participant.Reach.EMAIL
         )
-    body, quoted = _body(mail)
-    message = write_entry(
-        conversation,
-        after=place.after,
-        kind=Message.Kind.REPLY,
-        audience=Message.Audience.EVERYONE,
-        via=Message.Via.EMAIL,
-        author=person,
-        body=body,
-        quoted=quoted,
-        created_at=row.received_at,
-    )
+    message = _reply(row, mail, person)
+    write_entry(conversation, message, after=place.after)
     if ticket := ticket_of(conversation):
         ticket_hears(ticket, message, role="customer", reopens=not mail.auto_submitted)
         if place.seat_id is None:  # somebody new hears every reply from now on: say who
@@ -248,6 +227,19 @@ def _join(row: InboundEmail, mail: ParsedEmail, facts: Facts, found: Match) -> d
             )
     reason = f"It is an automatic mail. {found.reason}" if mail.auto_submitted else found.reason
     return _filed(message, reason)
+
+
+def _reply(row: InboundEmail, mail: ParsedEmail, person: Person) -> Message:
+    body, quoted = _body(mail)
+    return Message(
+        kind=Message.Kind.REPLY,
+        audience=Message.Audience.EVERYONE,
+        via=Message.Via.EMAIL,
+        author=person,
+        body=body,
+        quoted=quoted,
+        created_at=row.received_at,
+    )
 
 
 def _new_person(mail: ParsedEmail, address: str) -> Person:

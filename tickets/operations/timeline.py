@@ -5,9 +5,7 @@ All of it expects the caller to hold the conversation's lock, inside a transacti
 
 from __future__ import annotations
 
-import uuid
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from django.utils.timezone import now
@@ -48,88 +46,39 @@ class MessagePosted:
 
 
 def append_entry(
-    conversation: Conversation,
-    *,
-    kind: Message.Kind,
-    via: str,
-    author: Person | None,
-    audience: Message.Audience | None = None,
-    body: str = "",
-    quoted: str = "",
-    change: dict[str, Any] | None = None,
-    sources: list[dict[str, str]] | None = None,
-    client_token: uuid.UUID | None = None,
-    created_at: datetime | None = None,
-    searched_too: str = "",
+    conversation: Conversation, message: Message, *, searched_too: str = ""
 ) -> Message:
     """Give an entry the next place in line and tell whoever may see it.
 
-    `searched_too` is found by search like the body, such as the subject of a new ticket.
+    `message` is new and has no place yet. Without an audience it gets that of its kind: replies
+    are for everyone, notes and changes for staff. `searched_too` is found by search like the body,
+    such as the subject of a new ticket.
     """
-    if audience is None:
-        is_reply = kind == Message.Kind.REPLY
-        audience = Message.Audience.EVERYONE if is_reply else Message.Audience.STAFF
+    if not message.audience:
+        is_reply = message.kind == Message.Kind.REPLY
+        message.audience = Message.Audience.EVERYONE if is_reply else Message.Audience.STAFF
     after = conversation.last_public_seq
     conversation.last_seq += 1
     changed = ["last_seq"]
-    if audience == Message.Audience.EVERYONE:
+    if message.is_public:
         conversation.last_public_seq = conversation.last_seq
         changed.append("last_public_seq")
     prepared.save(conversation, *changed)
-    return write_entry(
-        conversation,
-        after=after,
-        kind=kind,
-        audience=audience,
-        via=via,
-        author=author,
-        body=body,
-        quoted=quoted,
-        change=change,
-        sources=sources,
-        client_token=client_token,
-        created_at=created_at,
-        searched_too=searched_too,
-    )
+    return write_entry(conversation, message, after=after, searched_too=searched_too)
 
 
 def write_entry(
-    conversation: Conversation,
-    *,
-    after: int,
-    kind: Message.Kind,
-    audience: Message.Audience,
-    via: str,
-    author: Person | None,
-    body: str = "",
-    quoted: str = "",
-    change: dict[str, Any] | None = None,
-    sources: list[dict[str, str]] | None = None,
-    client_token: uuid.UUID | None = None,
-    created_at: datetime | None = None,
-    searched_too: str = "",
+    conversation: Conversation, message: Message, *, after: int, searched_too: str = ""
 ) -> Message:
     """Write the entry for the place that `conversation.last_seq` has already been moved to.
 
     `after` is the place of the last public entry before it. Use `append_entry` unless the place
     was taken in a statement of your own.
     """
-    message = Message(
-        conversation=conversation,
-        seq=conversation.last_seq,
-        kind=kind,
-        audience=audience,
-        via=via,
-        author=author,
-        body=body,
-        quoted=quoted,
-        change=change,
-        sources=sources or [],
-        client_token=client_token,
-        created_at=created_at or now(),
-    )
-    if body:
-        text = fold(f"{searched_too} {author.name if author else ''} {body}"[:SEARCHED_CHARS])
+    message.conversation, message.seq = conversation, conversation.last_seq
+    if message.body:
+        author = message.author.name if message.author else ""
+        text = fold(f"{searched_too} {author} {message.body}"[:SEARCHED_CHARS])
         prepared.insert(message, search=("to_tsvector('simple', %s)", text))
     else:
         prepared.insert(message)
@@ -149,14 +98,14 @@ def append_change(
     **more: Any,
 ) -> Message:
     """Record "field: old to new". Only public changes are seen by customers."""
-    return append_entry(
-        ticket.conversation,
+    change = Message(
         kind=Message.Kind.CHANGE,
         audience=Message.Audience.EVERYONE if public else Message.Audience.STAFF,
         via=via,
         author=author,
         change={"field": field, "old": old, "new": new, **more},
     )
+    return append_entry(ticket.conversation, change)
 
 
 def open_ticket(
