@@ -85,9 +85,6 @@ class Answer(Work):
         SILENT = "silent", _("Said nothing")
 
     TASK = "ai.answer"
-    # A worker that dies leaves a visitor waiting, so the lease is short; a running answer
-    # extends it as it goes.
-    LEASE_SECONDS = 10
     RETRY_SECONDS = (2, 10)
 
     conversation = models.ForeignKey(

@@ -132,16 +132,13 @@ class _Watch:
     def __init__(self, row: Answer) -> None:
         self._row = row
         self._looked_at = time.monotonic()
-        self._held_at = time.monotonic()
 
     def look(self) -> None:
         """Raises WordLost, or LeaseLost if another worker has taken the row over."""
         moment = time.monotonic()
-        if moment - self._held_at > self._row.LEASE_SECONDS / 3:
-            work.extend(self._row)
-            self._held_at = moment
         if moment - self._looked_at > CHECK_SECONDS:
             self._looked_at = moment
+            work.extend(self._row)
             if _no_word(self._row) is not None:
                 raise WordLost
 

@@ -2,8 +2,9 @@
 
 A row is written in the transaction that makes the work necessary. A task claims it by
 compare-and-set, performs it outside any transaction, and closes it only while its lease is
-still its own. A sweep rings again for rows that are due or whose worker died, so Redis may
-lose everything at any moment: that costs seconds, never a piece of work.
+still its own. The lease is short and extended for as long as the work goes on, so that a worker
+that died is missed within seconds. A sweep rings again for rows that are due or whose worker
+died, so Redis may lose everything at any moment: that costs seconds, never a piece of work.
 
     queued ──claim──> running ──close──> done
       ^                  │
@@ -13,16 +14,18 @@ lose everything at any moment: that costs seconds, never a piece of work.
 from __future__ import annotations
 
 import logging
+import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from functools import partial
+from threading import Event, Thread
 from typing import Any, ClassVar, TypeVar
 
 from celery import current_app
 from django.apps import apps
-from django.db import connection, models, transaction
+from django.db import InterfaceError, OperationalError, connection, models, transaction
 from django.db.models import Q, QuerySet
 from django.utils.timezone import now
 from django.utils.translation import gettext_lazy as _
@@ -36,6 +39,8 @@ ERROR_MAX_CHARS = 2_000
 SWEEP_BATCH_ROWS = 200
 # A row that was rung less than this long ago is on its way to a worker; the sweep leaves it.
 RING_GRACE_SECONDS = 5
+# A piece of work that takes longer than this hangs: its lease is left to run out.
+HOLD_MAX_SECONDS = 900
 
 
 class LeaseLost(Exception):
@@ -52,7 +57,7 @@ class Work(models.Model):
         FAILED = "failed", _("Failed")
 
     TASK: ClassVar[str]  # name of the Celery task that performs one row
-    LEASE_SECONDS: ClassVar[int] = 60
+    LEASE_SECONDS: ClassVar[float] = 10
     RETRY_SECONDS: ClassVar[tuple[int, ...]] = (5, 30, 120, 600)
     # Repeating work is queued again when it is done, and never ends as failed.
     REPEATS: ClassVar[bool] = False
@@ -136,9 +141,10 @@ def claim(model: type[Row], pk: int) -> Row | None:
 def perform(model: type[Row], pk: int, action: Callable[[Row], None]) -> None:
     """Claim a row, run `action(row)` outside any transaction, and close the row.
 
-    A second call while the row is running, done or not yet due does nothing. If `action`
-    raises, the row is queued again after RETRY_SECONDS, or fails when its attempts are used
-    up or the error is GiveUp; the error is kept on the row and in the log, never raised.
+    A second call while the row is running, done or not yet due does nothing. The lease is
+    held for at most HOLD_MAX_SECONDS, however long `action` takes. If `action` raises, the row
+    is queued again after RETRY_SECONDS, or fails when its attempts are used up or the error is
+    GiveUp; the error is kept on the row and in the log, never raised.
     """
     row = claim(model, pk)
     if row is None:
@@ -146,7 +152,8 @@ def perform(model: type[Row], pk: int, action: Callable[[Row], None]) -> None:
     try:
         if row.attempts > len(model.RETRY_SECONDS) + 1 and not model.REPEATS:
             raise GiveUp(row.error or "The worker died each time this was tried.")
-        action(row)
+        with _held(row):
+            action(row)
         if row.state == Work.State.RUNNING:
             with closing(row):
                 pass  # the action left nothing to close with
@@ -177,8 +184,34 @@ def closing(row: Work) -> Iterator[dict[str, Any]]:
     row.state = state
 
 
+@contextmanager
+def _held(row: Work) -> Iterator[None]:
+    """Extend the lease again and again from a thread of its own, until the block ends."""
+    ended = Event()
+    holder = Thread(target=_hold, args=(row, ended), name=f"holds {row.pk}", daemon=True)
+    holder.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        holder.join()
+
+
+def _hold(row: Work, ended: Event) -> None:
+    stop_at = time.monotonic() + HOLD_MAX_SECONDS
+    while not ended.wait(row.LEASE_SECONDS / 3) and time.monotonic() < stop_at:
+        try:
+            extend(row)
+        except LeaseLost:
+            return  # whoever performs the row learns of it when they close it
+        except (OperationalError, InterfaceError) as error:
+            log.warning("%s %s: lease not extended, %s", type(row).__name__, row.pk, error)
+        finally:
+            connection.close()
+
+
 def extend(row: Work) -> None:
-    """Hold a row for another LEASE_SECONDS. Raises LeaseLost if it is no longer ours."""
+    """Hold a row for another LEASE_SECONDS from now. Raises LeaseLost if it is no longer ours."""
     until = now() + timedelta(seconds=row.LEASE_SECONDS)
     if not _mine(row).update(leased_until=until):
         raise LeaseLost

@@ -152,23 +152,6 @@ def test_a_worker_whose_row_was_taken_over_says_nothing(
     assert said(ticket) == [ONE_ANSWER]
 
 
-def test_a_long_answer_keeps_its_lease(
-    carol: Viewer, shop: Inbox, configured: FakeModel, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(Answer, "LEASE_SECONDS", 0.4)
-    configured.next(say=ONE_ANSWER, pause_seconds=0.15)
-    ticket = ask(carol, shop, QUESTION)
-    watched: list[bool] = []
-
-    def ring(group: str, event: dict[str, Any]) -> None:
-        watched.append(work.claim(Answer, Answer.objects.get().pk) is None)
-
-    monkeypatch.setattr(live, "ring", ring)
-    assert run(ticket).outcome == "answered"
-    assert len(watched) > 5
-    assert all(watched)
-
-
 # --- Losing the word in the middle --------------------------------------------------------------
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from datetime import timedelta
 from typing import Any
 from unittest import mock
@@ -98,6 +99,39 @@ def test_a_worker_that_died_is_replaced_when_its_lease_ends(row: InboundEmail) -
     assert list(work.overdue(InboundEmail)) == [row.pk]
     work.perform(InboundEmail, row.pk, done)
     assert fresh(row).state == "done"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_however_long_it_takes_nobody_else_begins_it(
+    row: InboundEmail, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(InboundEmail, "LEASE_SECONDS", 0.3)
+    taken: list[InboundEmail | None] = []
+
+    def slow(held: InboundEmail) -> None:
+        for _ in range(12):
+            time.sleep(0.1)
+            taken.append(work.claim(InboundEmail, held.pk))
+        done(held)
+
+    work.perform(InboundEmail, row.pk, slow)
+    assert taken == [None] * 12
+    assert (fresh(row).state, fresh(row).attempts) == ("done", 1)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_work_that_hangs_is_left_to_another_worker(
+    row: InboundEmail, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(InboundEmail, "LEASE_SECONDS", 0.2)
+    monkeypatch.setattr(work, "HOLD_MAX_SECONDS", 0.3)
+
+    def hangs(held: InboundEmail) -> None:
+        time.sleep(1)
+        assert work.claim(InboundEmail, held.pk)
+
+    work.perform(InboundEmail, row.pk, hangs)
+    assert (fresh(row).state, fresh(row).attempts) == ("running", 2)
 
 
 def test_work_that_kills_its_worker_every_time_ends_as_failed(row: InboundEmail) -> None:

@@ -28,7 +28,6 @@ class Mailbox(Work):
         FOLDER = "folder", _("Folder or Maildir")
 
     TASK = "tickets.fetch_mailbox"
-    LEASE_SECONDS = 120
     RETRY_SECONDS = (10, 30, 60, 300)
     REPEATS = True
 
