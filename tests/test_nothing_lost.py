@@ -10,8 +10,9 @@ import email.policy
 import random
 import re
 import signal
+import time
 from collections import Counter
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -32,25 +33,28 @@ KILLS = ("worker", "web", "redis", "web", "worker", "redis")
 SECONDS_BETWEEN_KILLS = 2.5
 SETTLE_SECONDS = 45
 
+Begin = Callable[[Coroutine[Any, Any, None]], None]
+
 
 async def test_nothing_is_lost_or_doubled_while_everything_is_killed_in_turn(
     stack: Stack,
 ) -> None:
     async with contextlib.AsyncExitStack() as exits:
+        begin = await exits.enter_async_context(_beside())
         visitors = [await _visitor(stack, exits) for _ in range(VISITORS)]
+        for visitor in visitors:
+            begin(visitor.run())
         maya = await _staff(stack, exits)
         talk = Talk(stack, visitors, maya)
-        await talk.open()
-        killing = asyncio.create_task(talk.kill())
+        await talk.open(begin)
         await asyncio.gather(
+            talk.kill(),
             *[talk.visitor_speaks(visitor) for visitor in visitors],
             *[talk.staff_speaks(visitor) for visitor in visitors],
             talk.mails_arrive(),
         )
-        await killing
         await talk.settle()
         await talk.replies_by_mail()
-        talk.close()
 
     talk.check_chats()
     talk.check_mails()
@@ -62,7 +66,6 @@ async def _visitor(stack: Stack, exits: contextlib.AsyncExitStack) -> Visitor:
     http = await exits.enter_async_context(httpx.AsyncClient(timeout=5))
     visitor = Visitor(stack.base_url, stack.widget_key, http)
     await visitor.start()
-    await exits.enter_async_context(_running(visitor.run()))
     return visitor
 
 
@@ -74,14 +77,13 @@ async def _staff(stack: Stack, exits: contextlib.AsyncExitStack) -> Staff:
 
 
 @contextlib.asynccontextmanager
-async def _running(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
-    task = asyncio.create_task(work)
-    try:
-        yield
-    finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
+async def _beside() -> AsyncIterator[Begin]:
+    """What is begun goes on beside the block and ends with it. One that fails ends the test."""
+    begun: list[asyncio.Task[None]] = []
+    async with asyncio.TaskGroup() as group:
+        yield lambda work: begun.append(group.create_task(work))
+        for task in begun:
+            task.cancel()
 
 
 class Talk:
@@ -96,12 +98,10 @@ class Talk:
         self.tickets: dict[int, tuple[int, int]] = {}  # visitor → ticket, conversation
         self.heard = {n: asyncio.Event() for n in range(VISITORS)}
         self.mailed_to: list[str] = []
-        self.mail_tickets: list[int] = []
-        self.watchers: list[asyncio.Task[None]] = []
 
     # --- the traffic ---
 
-    async def open(self) -> None:
+    async def open(self, begin: Begin) -> None:
         """Everyone's first words; they open the tickets. Maya opens each of them."""
         for n, visitor in enumerate(self.visitors):
             await self._say(n, visitor, "first")
@@ -113,8 +113,8 @@ class Talk:
                 self.said[n][0],
             )
             self.tickets[n] = (row[0], row[1])
-            watch = self.maya.watch({row[1]: row[0]}, lambda _, n=n: self.heard[n].set())  # type: ignore[misc]
-            self.watchers += [asyncio.create_task(watch), asyncio.create_task(self._reads(n))]
+            begin(self.maya.watch({row[1]: row[0]}, lambda _, n=n: self.heard[n].set()))  # type: ignore[misc]
+            begin(self._reads(n))
 
     async def kill(self) -> None:
         for name in KILLS:
@@ -171,18 +171,10 @@ class Talk:
 
     async def settle(self) -> None:
         """Until everything sent is acknowledged, filed and shown."""
-        ready = [
-            lambda: not any(visitor.unsent for visitor in self.visitors),
-            lambda: all(not self._missing(n) for n in range(VISITORS)),
-            lambda: all(not self._unread(n) for n in range(VISITORS)),
-            lambda: self._filed() == MAILS,
-        ]
-        for condition in ready:
-            await self.stack.until(condition, seconds=SETTLE_SECONDS)
-
-    def close(self) -> None:
-        for task in self.watchers:
-            task.cancel()
+        deadline = time.monotonic() + SETTLE_SECONDS
+        while left := self._left():
+            assert time.monotonic() < deadline, f"after {SETTLE_SECONDS} s still: {left}"
+            await asyncio.sleep(0.2)
 
     async def _say(self, n: int, visitor: Visitor, what: str) -> None:
         body = f"Visitor {n} {what}."
@@ -197,16 +189,22 @@ class Talk:
             self.heard[n].clear()
             await self.maya.read(self.tickets[n][0])
 
-    def _missing(self, n: int) -> set[str]:
-        return set(self.answered[n]) - {m["body"] for m in self.visitors[n].seen}
-
-    def _unread(self, n: int) -> list[str]:
-        page = "".join(html for _, html in self.maya.shown.get(self.tickets[n][0], []))
-        return [body for body in self.said[n] if body not in page]
-
-    def _filed(self) -> int:
-        row = self.stack.row("SELECT count(*) FROM tickets_inboundemail WHERE decision = 'filed'")
-        return int(row[0])
+    def _left(self) -> dict[str, Any]:
+        """What somebody still waits for, by who it is."""
+        left: dict[str, Any] = {}
+        for n, visitor in enumerate(self.visitors):
+            left[f"visitor {n}, unsent"] = visitor.unsent
+            left[f"visitor {n}, not seen"] = set(self.answered[n]) - {
+                m["body"] for m in visitor.seen
+            }
+            page = "".join(html for _, html in self.maya.shown.get(self.tickets[n][0], []))
+            left[f"desk, not seen of visitor {n}"] = [b for b in self.said[n] if b not in page]
+        left["mails, not filed"] = self.stack.rows(
+            "SELECT id, state, attempts, error FROM tickets_inboundemail WHERE state <> 'done'"
+        )
+        filed = "SELECT count(*) FROM tickets_inboundemail WHERE decision = 'filed'"
+        left["mails, not read"] = MAILS - self.stack.row(filed)[0]
+        return {who: what for who, what in left.items() if what}
 
     # --- the checks ---
 
