@@ -1,7 +1,8 @@
 """Engines for the tests: a PostgreSQL and a Redis of their own, gone when pytest ends.
 
 An early plugin (`-p tests.engines`), because Django's settings are read before any conftest.
-Where DATABASE_URL or REDIS_URL is set, that server is used instead.
+Where DATABASE_URL or REDIS_URL is set, that server is used instead. Of several processes (`-n 2`)
+each has engines of its own, or a database of its own on the server that is set.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -24,7 +26,7 @@ LOCK = "lock"
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_load_initial_conftests() -> None:
+def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
     for var in VARS:  # what a developer has set for their own helpdesk is not for the tests
         if var.name not in {"DATABASE_URL", "REDIS_URL", "POSTGRES_BINARIES"}:
             os.environ.pop(var.name, None)
@@ -32,11 +34,17 @@ def pytest_load_initial_conftests() -> None:
     _sweep(folder.parent)
     os.environ["HELPDESK_DATA"] = str(folder)
     os.environ["SECRET_KEY"] = "only-for-tests-" + "0123456789abcdef" * 4
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "")
+    if early_config.known_args_namespace.numprocesses and not worker:
+        return  # this process only hands out the tests
     engines: dict[str, Engine] = {}
     if not os.environ.get("DATABASE_URL"):
         engines["DATABASE_URL"] = Postgres(folder, durable=False)
     if not os.environ.get("REDIS_URL"):
         engines["REDIS_URL"] = Redis(folder)
+    elif worker:
+        server = urlsplit(os.environ["REDIS_URL"])
+        os.environ["REDIS_URL"] = server._replace(path=worker.replace("gw", "/")).geturl()
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     for variable, engine in engines.items():
         atexit.register(stop, start(engine))  # called in the opposite order
