@@ -33,7 +33,7 @@ run: setup ## Run the helpdesk until Ctrl-C (PORT=8001 and HELPDESK_DATA=folder 
 	@exec $(PY) manage.py up
 
 test: lint ## Run every check and every test
-	@$(PY) -m pytest --numprocesses=2 --dist=loadfile
+	@$(PY) -m pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder
 
 lint: setup ## Run every check that needs no database
 	$(PY) -m ruff check .

@@ -40,11 +40,11 @@ async def test_nothing_is_lost_or_doubled_while_everything_is_killed_in_turn(
     stack: Stack,
 ) -> None:
     async with contextlib.AsyncExitStack() as exits:
-        begin = await exits.enter_async_context(_beside())
         visitors = [await _visitor(stack, exits) for _ in range(VISITORS)]
+        maya = await _staff(stack, exits)
+        begin = await exits.enter_async_context(_beside())
         for visitor in visitors:
             begin(visitor.run())
-        maya = await _staff(stack, exits)
         talk = Talk(stack, visitors, maya)
         await talk.open(begin)
         await asyncio.gather(
