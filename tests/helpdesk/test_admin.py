@@ -1,0 +1,155 @@
+"""The admin shows everything: each list with its search, filters and columns, and each row."""
+
+from __future__ import annotations
+
+import re
+from html import unescape
+from typing import Any
+
+import pytest
+from django.contrib import admin
+from django.db.models import Model
+from django.test import Client
+from django.urls import reverse
+
+from ai.models import Answer, Article
+from chat.operations import start_session
+from helpdesk.lib import work
+from helpdesk.lib.errors import GiveUp
+from tests import make
+from tests.fakes.mails import mail
+from tickets.access import Viewer
+from tickets.models import Desk, InboundEmail, Inbox, Mailbox, OutgoingEmail, Ticket
+from tickets.operations.email import file_inbound, record_inbound
+
+pytestmark = pytest.mark.django_db
+
+MODELS = [pytest.param(model, id=model._meta.label) for model in admin.site._registry]
+
+
+@pytest.fixture
+def browser(alice: Viewer) -> Client:
+    assert alice.user
+    alice.user.is_superuser = True
+    alice.user.save()
+    client = Client()
+    client.force_login(alice.user)
+    return client
+
+
+@pytest.fixture
+def _one_of_each(alice: Viewer, ticket: Ticket, chat: Ticket, inbox: Inbox) -> None:
+    make.say(alice, ticket, "A new one is on its way.")
+    row = record_inbound(mail())
+    assert row
+    work.perform(InboundEmail, row.pk, file_inbound)
+    start_session(inbox, origin="https://shop.example", address="192.0.2.1")
+    Mailbox.objects.create(name="Drop", inbox=inbox, kind="folder", folder="mail/in")
+    Article.objects.create(title="Descale the kettle", slug="descale", body="Use citric acid.")
+    Answer.objects.create(conversation=chat.conversation, question_seq=1)
+    Desk.objects.update_or_create(pk=1)
+
+
+def address(model: type[Model], page: str, *args: Any) -> str:
+    return reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_{page}", args=args)
+
+
+@pytest.mark.usefixtures("_one_of_each")
+@pytest.mark.parametrize("model", MODELS)
+def test_every_list_is_read_searched_filtered_and_sorted(
+    model: type[Model], browser: Client
+) -> None:
+    at = address(model, "changelist")
+    page = browser.get(at)
+    assert page.status_code == 200
+    text = page.content.decode()
+    links = {unescape(link) for link in re.findall(r'href="(\?[^"]*)"', text)}
+    for query in {"?q=grinder", "?q=12", "?q=%00'\"", *links}:
+        assert browser.get(at + query, follow=True).status_code == 200, query
+
+
+@pytest.mark.usefixtures("_one_of_each")
+@pytest.mark.parametrize("model", MODELS)
+def test_every_row_can_be_looked_at_and_added_where_that_is_offered(
+    model: type[Model], browser: Client
+) -> None:
+    row = model._default_manager.first()
+    assert row is not None or model._meta.label == "auth.Group"
+    if row is not None:
+        assert browser.get(address(model, "change", row.pk)).status_code == 200
+        assert browser.get(address(model, "history", row.pk)).status_code == 200
+    offered = browser.get(address(model, "changelist")).context["has_add_permission"]
+    added = browser.get(address(model, "add"))
+    assert added.status_code == (200 if offered else 403)
+
+
+def test_mail_that_failed_is_tried_again_with_one_click(browser: Client, ticket: Ticket) -> None:
+    row = record_inbound(mail())
+    assert row
+
+    def hopeless(_: InboundEmail) -> None:
+        raise GiveUp("There was no inbox.")
+
+    work.perform(InboundEmail, row.pk, hopeless)
+    at = address(InboundEmail, "changelist")
+    assert b"There was no inbox." in browser.get(f"{at}?state__exact=failed").content
+
+    form = {"action": "try_again", "_selected_action": [row.pk]}
+    assert b"1 is tried again." in browser.post(at, form, follow=True).content
+    work.perform(InboundEmail, row.pk, file_inbound)
+    row.refresh_from_db()
+    assert (row.state, row.decision) == ("done", "filed")
+    assert b"None of these had failed." in browser.post(at, form, follow=True).content
+
+
+def test_a_mailbox_keeps_its_password_and_never_shows_it(browser: Client, inbox: Inbox) -> None:
+    form = {
+        "name": "Support",
+        "inbox": inbox.pk,
+        "kind": "imap",
+        "folder": "INBOX",
+        "fetch_every_seconds": 30,
+        "host": "imap.example",
+        "port": 993,
+        "tls": "on",
+        "username": "support",
+        "password": "very secret",
+    }
+    assert browser.post(address(Mailbox, "add"), form).status_code == 302
+    mailbox = Mailbox.objects.get()
+    at = address(Mailbox, "change", mailbox.pk)
+    assert b"very secret" not in browser.get(at).content
+    assert browser.post(at, form | {"password": "", "name": "Help"}).status_code == 302
+    mailbox.refresh_from_db()
+    assert (mailbox.name, mailbox.password) == ("Help", "very secret")
+    refused = browser.post(address(Mailbox, "add"), form | {"host": "", "name": "Third"})
+    assert refused.status_code == 200
+    assert b"errorlist" in refused.content
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_stranger_and_whoever_has_no_rights_see_nothing(
+    model: type[Model], bob: Viewer, ticket: Ticket
+) -> None:
+    at = address(model, "changelist")
+    assert Client().get(at).status_code == 302
+    assert bob.user
+    client = Client()
+    client.force_login(bob.user)
+    assert client.get(at).status_code == 403
+
+
+def test_what_was_sent_is_tried_again_too(browser: Client, alice: Viewer, ticket: Ticket) -> None:
+    make.say(alice, ticket, "A new one is on its way.")
+    outgoing = OutgoingEmail.objects.get()
+
+    def refused(_: OutgoingEmail) -> None:
+        raise GiveUp("The mail server refused the mail.")
+
+    work.perform(OutgoingEmail, outgoing.pk, refused)
+    at = address(OutgoingEmail, "changelist")
+    assert b"The mail server refused the mail." in browser.get(at).content
+    form = {"action": "try_again", "_selected_action": [outgoing.pk]}
+    assert b"1 is tried again." in browser.post(at, form, follow=True).content
+    outgoing.refresh_from_db()
+    assert outgoing.state == "queued"
