@@ -281,12 +281,21 @@ def test_whatever_goes_wrong_the_text_stays(
 ) -> None:
     log_in(page, to=address)
     body = f"<p data-sentence>{'Something is wrong with it.' if status == 422 else ''}</p>"
-    page.route("**/reply/*", lambda route: route.fulfill(status=status, body=body, headers=headers))
+    tries: list[str] = []
+
+    def fail(route: Route) -> None:
+        tries.append(route.request.url)
+        route.fulfill(status=status, body=body, headers=headers)
+
+    page.route("**/reply/*", fail)
     send(page, "The flat one.")
     expect(page.get_by_role("alert").filter(has_text=sentence)).to_be_visible()
     expect(editor(page)).to_have_value("The flat one.")
     page.reload()
     expect(editor(page)).to_have_value("The flat one.")
+    page.wait_for_timeout(300)
+    # Only what the person was promised goes out by itself.
+    assert (len(tries) > 1) == (status in {429, 503})
 
 
 def test_words_written_without_a_connection_go_out_when_it_is_back(

@@ -26,6 +26,7 @@ export function keepComposer(pane, live, { signal, onSent, store = localStorage 
   let token = form.elements.client_token.value;
   let tried = null; // what was sent with this token, when its answer did not come
   let waiting = []; // what was sent after it, each with a token of its own
+  let promised = false; // the person was told, or has not heard otherwise, that it goes out by itself
   let sending = false;
   let againTimer = 0;
   let keepTimer = 0;
@@ -48,7 +49,7 @@ export function keepComposer(pane, live, { signal, onSent, store = localStorage 
 
   const keep = () => {
     clearTimeout(keepTimer);
-    if (box.value.trim()) store.setItem(key, JSON.stringify({ ...draft(), token, tried, waiting }));
+    if (box.value.trim()) store.setItem(key, JSON.stringify({ ...draft(), token, tried, waiting, promised }));
     else if (touched) store.removeItem(key);
   };
 
@@ -58,7 +59,7 @@ export function keepComposer(pane, live, { signal, onSent, store = localStorage 
     touched = true;
     box.value = kept.body;
     form.elements.kind.value = kept.kind;
-    ({ token, tried, waiting } = kept);
+    ({ token, tried, waiting, promised } = kept);
   };
 
   // A sent text stays in the box until it is stored: what comes after it is another message.
@@ -97,6 +98,7 @@ export function keepComposer(pane, live, { signal, onSent, store = localStorage 
   const deliver = async (now) => {
     ({ token } = now);
     tried = now;
+    promised = true;
     keep();
     const data = new FormData();
     data.set("body", now.body);
@@ -109,6 +111,7 @@ export function keepComposer(pane, live, { signal, onSent, store = localStorage 
     }
     token = newToken();
     tried = null;
+    promised = false;
     // What was typed meanwhile stays, as a message of its own.
     box.value = after(box.value, now);
     keep();
@@ -126,11 +129,13 @@ export function keepComposer(pane, live, { signal, onSent, store = localStorage 
       againTimer = setTimeout(again, error.retryAfterSeconds * 1000 || AGAIN_MS);
       return;
     }
-    if (error.status === 422) {
-      tried = null; // refused: certainly not stored, so nothing is doubled by a new token
-      waiting = [];
+    promised = false; // from here on it is the person's to send
+    waiting = []; // they stand in the box
+    if (error.status < 500) {
+      tried = null; // certainly not stored, so nothing is doubled by a new token
       token = newToken();
     }
+    keep();
     if (error.status === 401) live.signedOut();
     const name = { 401: "out", 404: "gone" }[error.status];
     say(name ? words(name) : error.sentence || words("failed"));
@@ -138,7 +143,7 @@ export function keepComposer(pane, live, { signal, onSent, store = localStorage 
 
   // By itself only what is still exactly what the person sent.
   const again = () => {
-    if (signal.aborted || sending || !tried) return;
+    if (signal.aborted || sending || !promised) return;
     if (waiting.length || same(tried, draft())) send(tried);
   };
 
