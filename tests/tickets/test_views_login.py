@@ -62,6 +62,18 @@ def test_guessing_is_slowed_down(alice: Viewer, settings: Any) -> None:
     right = log_in(Client(REMOTE_ADDR="192.0.2.1"), "alice@desk.example")
     assert right.status_code == 429, "a guesser with many addresses is slowed down as well"
     assert int(right["Retry-After"]) > 0
+    page = right.content.decode()
+    assert "Too many requests. Try again in" in page
+    assert 'value="alice@desk.example"' in page
+
+
+def test_the_admin_has_no_way_in_of_its_own(alice: Viewer) -> None:
+    browser = Client()
+    sent = browser.get("/admin/tickets/ticket/", follow=True)
+    assert sent.redirect_chain[-1][0].startswith("/?next=")
+    tried = browser.post("/admin/login/", {"username": "alice@desk.example", "password": PASSWORD})
+    assert (tried.status_code, tried["Location"]) == (302, "/")
+    assert browser.get("/tickets/").status_code == 302
 
 
 def test_behind_a_proxy_each_address_is_counted_by_itself(alice: Viewer, settings: Any) -> None:

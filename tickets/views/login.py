@@ -23,11 +23,19 @@ class Login(auth.LoginView):
     redirect_authenticated_user = True
 
     def post(self, request: HttpRequest, *args: str, **kwargs: Any) -> HttpResponse:
-        """Try a login. Raises SlowDown for the address, or the login, that tries too often."""
-        for key in (sender_of(request), request.POST.get("username", "").lower()[:254]):
+        """Try a login. The address, or the login, that tries too often is asked to wait."""
+        login = request.POST.get("username", "")[:254]
+        for key in (sender_of(request), login.lower()):
             if wait := hit(f"login:{key}", settings.LOGIN_TRIES_PER_MINUTE, 60):
-                raise SlowDown(wait)
+                return self._later(login, wait)
         return super().post(request, *args, **kwargs)
+
+    def _later(self, login: str, wait_seconds: int) -> HttpResponse:
+        """The form again, with the address that was typed into it."""
+        form = self.form_class(self.request, initial={"username": login})
+        context = self.get_context_data(form=form, trouble=str(SlowDown(wait_seconds)))
+        headers = {"Retry-After": str(wait_seconds)}
+        return self.render_to_response(context, status=429, headers=headers)
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         desk = Desk.objects.filter(pk=1).first() or Desk()
