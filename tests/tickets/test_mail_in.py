@@ -180,6 +180,47 @@ def test_a_forged_staff_address_speaks_to_staff_only(
     assert not visible_messages(carol, ticket.conversation).filter(body="Pay here.").exists()
 
 
+def test_mail_from_a_login_is_a_note_and_seats_nobody(
+    alice: Viewer, carol: Viewer, ticket: Ticket
+) -> None:
+    make.say(alice, ticket, "Hello.")
+    come_in(mail("From my phone.", sender="Alice <ALICE@desk.example>", in_reply_to=_id(ticket)))
+    said = Message.objects.get(body="From my phone.")
+    assert (said.kind, said.author) == ("note", alice.person)
+    assert not ticket.conversation.participants.filter(person=alice.person).exists()
+    assert Person.objects.filter(name="Alice").count() == 1
+
+
+def test_who_works_here_may_ask_as_anyone(alice: Viewer, bob: Viewer, inbox: Inbox) -> None:
+    row = come_in(mail("My own kettle leaks.", sender="bob@desk.example"))
+    asked = Ticket.objects.get(conversation=row.conversation)
+    assert asked.requester == bob.person
+    make.say(alice, asked, "Bring it in.")
+    assert sent_to(asked).address == "bob@desk.example"
+    again = come_in(mail("Another one.", sender="bob@desk.example"))
+    assert again.decision == "filed"
+
+
+def test_a_machine_that_answers_is_written_to_by_nobody(alice: Viewer, ticket: Ticket) -> None:
+    make.say(alice, ticket, "Done.")
+    for _ in range(2):
+        come_in(
+            mail(
+                "Your mail has arrived.",
+                sender="robot@mail.example",
+                in_reply_to=_id(ticket),
+                auto_submitted="auto-replied",
+            )
+        )
+    assert ticket.conversation.messages.filter(body="Your mail has arrived.").count() == 2
+    make.say(alice, ticket, "Anything else?")
+    written = OutgoingEmail.objects.filter(message__body="Anything else?")
+    assert [mail.address for mail in written] == ["carol@mail.example"]
+    come_in(mail("I am a person.", sender="robot@mail.example", in_reply_to=_id(ticket)))
+    make.say(alice, ticket, "Hello person.")
+    assert OutgoingEmail.objects.filter(message__body="Hello person.").count() == 2
+
+
 def test_our_own_mail_that_comes_back_is_ignored_with_a_reason(
     alice: Viewer, ticket: Ticket
 ) -> None:

@@ -34,6 +34,7 @@ from tickets.operations.timeline import (
     announce,
     append_change,
     append_entry,
+    locked,
     open_ticket,
     ticket_hears,
     ticket_of,
@@ -128,8 +129,9 @@ def _join_or_open(row: InboundEmail, mail: ParsedEmail, facts: Facts) -> dict[st
         return _file_report(row, mail, mail.bounce, found)
     if found is None:
         return _open(row, mail, facts)
-    if facts.person is not None and facts.person.user_id is not None:
-        return _file_as_note(row, mail, facts.person, found)
+    writer = facts.staff or facts.person
+    if writer is not None and writer.user_id is not None:
+        return _file_as_note(row, mail, writer, found)
     return _join(row, mail, facts, found)
 
 
@@ -171,7 +173,6 @@ def _file_as_note(
 def _note(
     row: InboundEmail, conversation_id: int, *, author: Person | None, body: str, quoted: str
 ) -> Message:
-    conversation = Conversation.objects.select_for_update(no_key=True).get(pk=conversation_id)
     note = Message(
         kind=Message.Kind.NOTE,
         via=Message.Via.EMAIL,
@@ -180,17 +181,19 @@ def _note(
         quoted=quoted[: settings.MESSAGE_MAX_CHARS],
         created_at=row.received_at,
     )
-    return append_entry(conversation, note)
+    return append_entry(locked(conversation_id), note)
 
 
 def _open(row: InboundEmail, mail: ParsedEmail, facts: Facts) -> dict[str, Any]:
     if facts.inbox_id is None:
         raise GiveUp("There is no inbox in which a ticket could be opened.")
-    person = facts.person or _new_person(mail, facts.sender)
+    person = facts.person or facts.staff or _new_person(mail, facts.sender)
+    if person is facts.staff:  # answers reach them by mail, as they do anyone
+        EmailAddress.objects.get_or_create(person=person, address=facts.sender)
     conversation = Conversation.objects.create(
         channel=Conversation.Channel.EMAIL, last_seq=1, last_public_seq=1
     )
-    _sit_down(conversation, person, sees_after_seq=0)
+    _sit_down(conversation, person, 0)
     message = _reply(row, mail, person)
     write_entry(conversation, message, after=0, searched_too=mail.subject)
     ticket = open_ticket(
@@ -207,12 +210,16 @@ def _open(row: InboundEmail, mail: ParsedEmail, facts: Facts) -> dict[str, Any]:
 
 def _join(row: InboundEmail, mail: ParsedEmail, facts: Facts, found: Match) -> dict[str, Any]:
     """Say it in the conversation it answers. Nobody is mailed a copy: the sender chose in their
-    own mail program who gets one."""
+    own mail program who gets one. Who is new here hears every reply from now on, unless a machine
+    wrote: an answer to that reaches nobody, or another machine."""
     person = facts.person or _new_person(mail, facts.sender)
     place = _take_place(found.conversation_id, person)
     conversation = place.conversation
     if place.seat_id is None:
-        _sit_down(conversation, person, sees_after_seq=conversation.last_seq - 1)
+        left_at = row.received_at if mail.auto_submitted else None
+        _sit_down(conversation, person, conversation.last_seq - 1, left_at=left_at)
+    elif mail.auto_submitted:
+        pass  # a machine changes nothing about who hears how
     elif place.left_at is not None or place.reach != Participant.Reach.EMAIL:
         Participant.objects.filter(pk=place.seat_id).update(
             left_at=None, reach=Participant.Reach.EMAIL
@@ -221,7 +228,7 @@ def _join(row: InboundEmail, mail: ParsedEmail, facts: Facts, found: Match) -> d
     write_entry(conversation, message, after=place.after)
     if ticket := ticket_of(conversation):
         ticket_hears(ticket, message, role="customer", reopens=not mail.auto_submitted)
-        if place.seat_id is None:  # somebody new hears every reply from now on: say who
+        if place.seat_id is None and not mail.auto_submitted:  # say who hears from now on
             append_change(
                 ticket, "participant", None, facts.sender, author=person, via=Message.Via.EMAIL
             )
@@ -250,13 +257,20 @@ def _new_person(mail: ParsedEmail, address: str) -> Person:
     return person
 
 
-def _sit_down(conversation: Conversation, person: Person, *, sees_after_seq: int) -> None:
+def _sit_down(
+    conversation: Conversation,
+    person: Person,
+    sees_after_seq: int,
+    *,
+    left_at: datetime | None = None,
+) -> None:
     Participant.objects.create(
         conversation=conversation,
         person=person,
         role=Participant.Role.CUSTOMER,
         reach=Participant.Reach.EMAIL,
         sees_after_seq=sees_after_seq,
+        left_at=left_at,
     )
 
 

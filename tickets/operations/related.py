@@ -28,7 +28,8 @@ class Facts:
     tokens: list[Known] = field(default_factory=list)
     ours: list[Known] = field(default_factory=list)
     theirs: list[Known] = field(default_factory=list)
-    person: Person | None = None
+    person: Person | None = None  # whose address it is
+    staff: Person | None = None  # whose login it is
     inbox_id: int | None = None
 
 
@@ -57,6 +58,10 @@ UNION ALL
 SELECT 'person', p.id, p.user_id, NULL, NULL, p.name
   FROM tickets_emailaddress a JOIN tickets_person p ON p.id = a.person_id
  WHERE lower(a.address) = %(sender)s
+UNION ALL
+SELECT 'staff', p.id, p.user_id, NULL, NULL, p.name
+  FROM tickets_user u JOIN tickets_person p ON p.user_id = u.id
+ WHERE lower(u.email) = %(sender)s
 UNION ALL
 SELECT 'inbox', i.id, NULL, NULL, NULL, lower(i.address)
   FROM tickets_inbox i WHERE lower(i.address) = ANY(%(doors)s::varchar[])
@@ -135,6 +140,8 @@ def _sort_out(facts: Facts, found: list[tuple[Any, ...]], doors: list[str]) -> N
             facts.copy_id, facts.copy = pk, Known("", other, number, None) if other else None
         elif what == "person":
             facts.person = Person(pk=pk, name=name, user_id=other)
+        elif what == "staff":
+            facts.staff = Person(pk=pk, name=name, user_id=other)
         elif what == "inbox":
             inboxes[name] = pk
         else:
