@@ -16,6 +16,7 @@ ticket = [
     path("timeline/", fragments.timeline, name="timeline"),
     path("messages/<int:seq>/", fragments.message, name="message"),
     path("messages/<int:seq>/original/", fragments.original, name="original"),
+    path("messages/<int:seq>/deliver/", acts.deliver, name="deliver"),
     path("about/", fragments.about, name="about"),
     path("reply/", acts.reply, name="reply"),
     path("note/", acts.note, name="note"),

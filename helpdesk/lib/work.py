@@ -138,13 +138,20 @@ def claim(model: type[Row], pk: int) -> Row | None:
     return next(iter(model._default_manager.raw(statement, given)), None)
 
 
-def perform(model: type[Row], pk: int, action: Callable[[Row], None]) -> None:
+def perform(
+    model: type[Row],
+    pk: int,
+    action: Callable[[Row], None],
+    *,
+    gave_up: Callable[[Row], None] | None = None,
+) -> None:
     """Claim a row, run `action(row)` outside any transaction, and close the row.
 
     A second call while the row is running, done or not yet due does nothing. The lease is
     held for at most HOLD_MAX_SECONDS, however long `action` takes. If `action` raises, the row
     is queued again after RETRY_SECONDS, or fails when its attempts are used up or the error is
-    GiveUp; the error is kept on the row and in the log, never raised.
+    GiveUp; the error is kept on the row and in the log, never raised. `gave_up(row)` is called in
+    the transaction that fails the row.
     """
     row = claim(model, pk)
     if row is None:
@@ -163,7 +170,7 @@ def perform(model: type[Row], pk: int, action: Callable[[Row], None]) -> None:
         expected = isinstance(error, GiveUp | TemporaryFailure)
         text = "%s %s: attempt %s failed: %s"
         log.warning(text, model.__name__, pk, row.attempts, error, exc_info=not expected)
-        _put_off(row, error)
+        _put_off(row, error, gave_up)
 
 
 @contextmanager
@@ -218,10 +225,12 @@ def extend(row: Work) -> None:
 
 
 def retry(rows: QuerySet[Row]) -> int:
-    """Queue failed rows again from their first attempt. Returns how many there were."""
-    pks = list(rows.filter(state=Work.State.FAILED).values_list("pk", flat=True))
+    """Run again, at once and from the first attempt, what failed or waits for its next attempt.
+    Returns how many rows there were."""
+    again = Q(state=Work.State.FAILED) | Q(state=Work.State.QUEUED, due_at__gt=now())
+    pks = list(rows.filter(again).values_list("pk", flat=True))
     model = rows.model
-    count = model._default_manager.filter(pk__in=pks, state=Work.State.FAILED).update(
+    count = model._default_manager.filter(again, pk__in=pks).update(
         state=Work.State.QUEUED, attempts=0, due_at=now(), finished_at=None
     )
     for pk in pks:
@@ -275,16 +284,30 @@ def _close(row: Work, state: Work.State, **fields: Any) -> None:
         raise LeaseLost
 
 
-def _put_off(row: Work, error: Exception) -> None:
+def _put_off(row: Row, error: Exception, gave_up: Callable[[Row], None] | None) -> None:
     message = (str(error) or type(error).__name__)[:ERROR_MAX_CHARS]
     waits = row.RETRY_SECONDS
     last = isinstance(error, GiveUp) or row.attempts > len(waits)
     try:
         if last and not row.REPEATS:
-            _close(row, Work.State.FAILED, error=message, finished_at=now())
+            with transaction.atomic():
+                _close(row, Work.State.FAILED, error=message, finished_at=now())
+                if gave_up is not None:
+                    _tell(gave_up, row)
             return
         wait = waits[min(row.attempts, len(waits)) - 1]
         due_at = now() + timedelta(seconds=wait)
         _close(row, Work.State.QUEUED, error=message, due_at=due_at)
     except LeaseLost:
         log.warning("%s %s: taken over by another worker", type(row).__name__, row.pk)
+
+
+def _tell(gave_up: Callable[[Row], None], row: Row) -> None:
+    """A fault in what follows from a failure must not make the row run again."""
+    try:
+        with transaction.atomic():
+            gave_up(row)
+    except Exception:
+        log.exception(
+            "%s %s: what follows from its failure was not done", type(row).__name__, row.pk
+        )

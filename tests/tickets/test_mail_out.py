@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from datetime import timedelta
 from email import message_from_bytes
 from email.message import EmailMessage
 from email.policy import default
@@ -14,9 +15,11 @@ from uuid import uuid4
 import psycopg
 import pytest
 from django.db import connection
+from django.utils.timezone import now
 from pytest_django import Settings
 
 from helpdesk.lib import work
+from helpdesk.lib.errors import NotFound
 from tests import make
 from tests.fakes.mails import mail
 from tests.fakes.smtp import Inbox as Server
@@ -25,7 +28,13 @@ from tickets.access import Viewer
 from tickets.mail.addresses import conversations_named
 from tickets.models import InboundEmail, Inbox, Message, OutgoingEmail, Person, Ticket
 from tickets.operations import email as operations
-from tickets.operations.email import deliver, deliver_email, file_inbound, record_inbound
+from tickets.operations.email import (
+    deliver,
+    deliver_email,
+    file_inbound,
+    record_inbound,
+    retry_delivery,
+)
 
 pytestmark = pytest.mark.django_db
 DSN = {"dbname", "user", "password", "host", "port"}
@@ -270,11 +279,68 @@ def test_the_assistant_says_that_no_person_wrote(ticket: Ticket, server: Server)
     assert "Returns: https://shop.example/help/returns" in body.get_content()
 
 
-def test_a_delivery_that_failed_is_shown_on_open_pages(alice: Viewer, ticket: Ticket) -> None:
+@pytest.fixture
+def undelivered(alice: Viewer, ticket: Ticket) -> OutgoingEmail:
+    """A mail that can never leave, because its inbox has no address (any more)."""
     row = write(alice, ticket)
     Inbox.objects.update(address=None)
     with mock.patch("tickets.events.ring_on_commit") as ring:
         deliver_email(row.pk)
     row.refresh_from_db()
     assert row.state == "failed"
-    assert [call.args[1]["type"] for call in ring.call_args_list] == ["delivery.changed"]
+    assert "delivery.changed" in [call.args[1]["type"] for call in ring.call_args_list]
+    assert "ticket.changed" in [call.args[1]["type"] for call in ring.call_args_list]
+    return row
+
+
+def test_a_reply_that_did_not_arrive_makes_it_our_turn_again(
+    undelivered: OutgoingEmail, ticket: Ticket
+) -> None:
+    ticket.refresh_from_db()
+    assert (ticket.status, ticket.unread) == ("open", True)
+    assert ticket.waiting_since is not None
+    line = ticket.conversation.messages.latest("seq")
+    assert (line.author, line.audience) == (None, "staff")
+    assert line.change == {
+        "field": "status",
+        "old": "waiting",
+        "new": "open",
+        "reason": "undelivered",
+    }
+    deliver_email(undelivered.pk)
+    assert ticket.conversation.messages.filter(kind="change", change__field="status").count() == 1
+
+
+def test_what_did_not_arrive_is_sent_again_from_the_ticket(
+    alice: Viewer, mallory: Viewer, undelivered: OutgoingEmail, ticket: Ticket, server: Server
+) -> None:
+    Inbox.objects.filter(pk=ticket.inbox_id).update(address="hello@shop.example")
+    seq = undelivered.message.seq
+    with pytest.raises(NotFound):
+        retry_delivery(mallory, ticket.number, seq)
+    assert retry_delivery(alice, ticket.number, seq) == 1
+    deliver_email(undelivered.pk)
+    assert retry_delivery(alice, ticket.number, seq) == 0
+    deliver_email(undelivered.pk)
+    assert len(server.got) == 1
+
+
+def test_what_waits_for_its_next_attempt_can_be_sent_at_once(
+    alice: Viewer, ticket: Ticket, server: Server
+) -> None:
+    row = write(alice, ticket)
+    OutgoingEmail.objects.update(due_at=now() + timedelta(hours=6), attempts=4, error="451")
+    assert retry_delivery(alice, ticket.number, row.message.seq) == 1
+    deliver_email(row.pk)
+    assert len(server.got) == 1
+
+
+def test_a_fault_in_what_follows_does_not_send_it_again(
+    alice: Viewer, ticket: Ticket, server: Server
+) -> None:
+    row = write(alice, ticket)
+    server.answer_to_mail = "554 no"
+    with mock.patch("tickets.operations.email.ticket_of", side_effect=RuntimeError("broken")):
+        deliver_email(row.pk)
+    row.refresh_from_db()
+    assert row.state == "failed"

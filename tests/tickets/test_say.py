@@ -85,6 +85,21 @@ def test_a_customer_who_writes_reopens_a_solved_ticket(
     assert kinds == ["reply", "change", "reply", "change"]
 
 
+def test_a_ticket_that_opens_again_keeps_its_place_in_the_queue(
+    alice: Viewer, carol: Viewer, ticket: Ticket
+) -> None:
+    asked_at = ticket.conversation.messages.get(seq=1).created_at
+    make.say(carol, ticket, "Are you there?")
+    solve_ticket(alice, ticket.number)
+    assert reopen_ticket(alice, ticket.number).waiting_since == asked_at
+
+    make.say(alice, ticket, "Yes.")
+    solve_ticket(alice, ticket.number)
+    again = reopen_ticket(alice, ticket.number)  # nothing is unanswered: it is our turn from now on
+    assert again.waiting_since is not None
+    assert again.waiting_since > ticket.conversation.messages.get(body="Yes.").created_at
+
+
 def test_solving_twice_is_one_change(alice: Viewer, ticket: Ticket) -> None:
     solve_ticket(alice, ticket.number)
     solve_ticket(alice, ticket.number)

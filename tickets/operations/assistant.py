@@ -13,10 +13,11 @@ from helpdesk.lib.errors import NotFound, Refused
 from helpdesk.lib.text import clean
 from tickets import events
 from tickets.access import Viewer, access_conversation, visible_inboxes
-from tickets.models import Conversation, Desk, Inbox, Message, Person, Ticket
+from tickets.models import Desk, Message, Person, Ticket
 from tickets.operations.timeline import (
     append_entry,
     assistant_is_on,
+    locked,
     queue_emails,
     sets_handler,
     ticket_hears,
@@ -49,7 +50,7 @@ def post_answer(
     another reply came after `question_seq`. A second call with the same `client_token`
     returns the first call's message.
     """
-    conversation = _locked(conversation_id)
+    conversation = locked(conversation_id)
     assistant = the_assistant()
     said = conversation.messages.filter(author=assistant, client_token=client_token).first()
     if said is not None:
@@ -89,7 +90,7 @@ def hand_over(conversation_id: int, *, reason: Reason) -> bool:
 
     Returns False, and changes nothing, if staff had the conversation already.
     """
-    ticket = ticket_of(_locked(conversation_id))
+    ticket = ticket_of(locked(conversation_id))
     return ticket is not None and _hand_over(ticket, author=the_assistant(), reason=reason)
 
 
@@ -121,14 +122,6 @@ def switch_assistant(viewer: Viewer, *, on: bool, inbox_id: int | None = None) -
         raise NotFound
 
 
-def _locked(conversation_id: int) -> Conversation:
-    rows = Conversation.objects.select_for_update(of=("self",), no_key=True)
-    conversation = rows.filter(pk=conversation_id).first()
-    if conversation is None:
-        raise NotFound
-    return conversation
-
-
 def _hand_over(ticket: Ticket, *, author: Person, reason: Reason) -> bool:
     if ticket.handler == Ticket.Handler.STAFF:
         return False
@@ -141,8 +134,3 @@ def _hand_over(ticket: Ticket, *, author: Person, reason: Reason) -> bool:
     sets_handler(ticket, Ticket.Handler.STAFF, author=author, reason=reason)
     events.ticket_changed(ticket)
     return True
-
-
-def inbox_switches(viewer: Viewer) -> list[Inbox]:
-    """The inboxes whose switch this viewer may turn."""
-    return list(visible_inboxes(viewer).exclude(widget_key=None))

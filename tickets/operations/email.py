@@ -18,6 +18,7 @@ from django.utils.timezone import now
 from helpdesk.lib import work
 from helpdesk.lib.errors import GiveUp, TemporaryFailure
 from tickets import events
+from tickets.access import Viewer, access_ticket
 from tickets.mail import fetch_folder, fetch_imap
 from tickets.mail.addresses import is_address, reply_address
 from tickets.mail.parse import RAW_MAX_BYTES
@@ -25,8 +26,9 @@ from tickets.mail.render import Letter, one_line, render
 from tickets.mail.send import send
 from tickets.models import InboundEmail, Mailbox, Message, OutgoingEmail, Ticket
 from tickets.operations.filing import file_inbound
+from tickets.operations.timeline import append_change, locked, ticket_of
 
-__all__ = ["deliver", "fetch_mailbox", "file_inbound", "record_inbound"]
+__all__ = ["deliver", "fetch_mailbox", "file_inbound", "record_inbound", "retry_delivery"]
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -188,7 +190,7 @@ def _move_cursor(mailbox: Mailbox, uidvalidity: int, last_uid: int) -> None:
 
 def deliver_email(pk: int) -> None:
     """Perform the work of one OutgoingEmail, and show on open pages how it went."""
-    work.perform(OutgoingEmail, pk, deliver)
+    work.perform(OutgoingEmail, pk, deliver, gave_up=_undelivered)
     waiting = OutgoingEmail.objects.exclude(state=OutgoingEmail.State.DONE)
     outgoing = waiting.select_related("message").filter(pk=pk).first()
     if outgoing is not None:  # put off or failed; success has rung already
@@ -226,6 +228,39 @@ def deliver(outgoing: OutgoingEmail) -> None:
         before_data=partial(work.extend, outgoing),
     )
     _note_accepted(outgoing, message, answer)
+
+
+def _undelivered(outgoing: OutgoingEmail) -> None:
+    """The customer has not heard us, so it is our turn again, and the lists show it."""
+    ticket = ticket_of(locked(outgoing.message.conversation_id))
+    if ticket is None:
+        return
+    was = ticket.status
+    ticket.unread = True
+    if was != Ticket.Status.OPEN:
+        ticket.status, ticket.solved_at, ticket.waiting_since = Ticket.Status.OPEN, None, now()
+    ticket.save(update_fields=["unread", "status", "solved_at", "waiting_since"])
+    if was != ticket.status:
+        append_change(
+            ticket, "status", was, ticket.status, author=None, via="system", reason="undelivered"
+        )
+    events.ticket_changed(ticket)
+
+
+def retry_delivery(viewer: Viewer, number: int, seq: int) -> int:
+    """Send again, at once, the mails of one message that did not arrive. Returns how many.
+
+    What a server has accepted is never sent again. Raises NotFound for a ticket the viewer may
+    not see.
+    """
+    ticket = access_ticket(viewer, number)
+    mails = OutgoingEmail.objects.filter(
+        message__conversation=ticket.conversation_id, message__seq=seq
+    )
+    count = work.retry(mails)
+    if count:
+        events.delivery_changed(mails.select_related("message")[0].message)
+    return count
 
 
 def _letter(outgoing: OutgoingEmail, message: Message, ticket: Ticket) -> Letter:

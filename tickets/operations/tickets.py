@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from django.db import transaction
+from django.db.models import Q
 from django.utils.timezone import now
 from django.utils.translation import gettext as _
 
 from helpdesk.lib.errors import NotFound, Refused
 from tickets import events
 from tickets.access import Viewer, access_ticket, assignable_users
-from tickets.models import Ticket
+from tickets.models import Message, Ticket
 from tickets.operations.timeline import append_change, sets_handler
 
 Status = Ticket.Status
@@ -72,13 +75,24 @@ def _set_status(viewer: Viewer, number: int, status: Status) -> Ticket:
     old, ticket.status = ticket.status, status
     moment = now()
     ticket.solved_at = moment if status == Status.SOLVED else None
-    ticket.waiting_since = moment if status == Status.OPEN else None
+    ticket.waiting_since = _asked_at(ticket) or moment if status == Status.OPEN else None
     if status == Status.SOLVED:
         ticket.unread = False
     ticket.save(update_fields=["status", "solved_at", "waiting_since", "unread"])
     append_change(ticket, "status", old, status, author=viewer.person)
     events.ticket_changed(ticket)
     return ticket
+
+
+def _asked_at(ticket: Ticket) -> datetime | None:
+    """When the customer wrote what nobody has answered yet; None if everything is answered."""
+    replies = Message.objects.filter(
+        conversation=ticket.conversation_id, kind=Message.Kind.REPLY
+    ).order_by("seq")
+    by_us = Q(author__user__isnull=False) | Q(author__is_assistant=True)
+    answered = replies.filter(by_us).values_list("seq", flat=True).last() or 0
+    asked = replies.filter(~by_us, seq__gt=answered)
+    return asked.values_list("created_at", flat=True).first()
 
 
 def _only_staff(viewer: Viewer) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 from django.utils.timezone import now
 
 from helpdesk.lib import news, prepared
+from helpdesk.lib.errors import NotFound
 from helpdesk.lib.prepared import Prepared
 from helpdesk.lib.text import fold, preview
 from helpdesk.lib.work import ring_on_commit
@@ -43,6 +44,16 @@ class MessagePosted:
     ticket_number: int
     inbox_id: int
     handler: str
+
+
+def locked(conversation_id: int) -> Conversation:
+    """A conversation whose lock is ours, for those who act for nobody in particular: mail, the
+    assistant. Raises NotFound for one that is gone."""
+    rows = Conversation.objects.select_for_update(of=("self",), no_key=True)
+    conversation = rows.filter(pk=conversation_id).first()
+    if conversation is None:
+        raise NotFound
+    return conversation
 
 
 def append_entry(

@@ -23,6 +23,7 @@ from tickets.operations import (
     reopen_ticket,
     solve_ticket,
 )
+from tickets.operations.email import retry_delivery
 from tickets.views.frame import DeskRequest, desk_page, place_query
 from tickets.views.pages import show_about, show_ticket
 
@@ -73,6 +74,14 @@ def seen(request: DeskRequest, number: int) -> HttpResponse:
     if not form.is_valid():
         raise Refused(_("Say how far the timeline was read."))
     mark_seen(viewer, number, form.cleaned_data["seq"])
+    return HttpResponse(status=204) if request.htmx else _back(request, number)
+
+
+@require_POST
+@desk_page
+def deliver(request: DeskRequest, number: int, seq: int) -> HttpResponse:
+    """Try again to send what did not arrive."""
+    retry_delivery(viewer_for(request.user), number, seq)
     return HttpResponse(status=204) if request.htmx else _back(request, number)
 
 

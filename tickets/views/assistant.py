@@ -26,4 +26,7 @@ def assistant(request: DeskRequest) -> HttpResponse:
         on, inbox_id = form.cleaned_data["on"], form.cleaned_data["inbox"]
         switch_assistant(viewer, on=on, inbox_id=inbox_id)
         return redirect("tickets:assistant")
-    return render(request, "tickets/assistant.html", nav(viewer))
+    around = nav(viewer)
+    inboxes = [each["inbox"] for each in around["inboxes"]]
+    context = around | {"widgets": [inbox for inbox in inboxes if inbox.widget_key]}
+    return render(request, "tickets/assistant.html", context)

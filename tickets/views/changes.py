@@ -18,6 +18,8 @@ def change_sentence(message: Message, viewer: Viewer) -> SafeString:
     match change:
         case {"field": "status", "new": "solved"}:
             return format_html(_("{who} solved this"), who=who)
+        case {"field": "status", "new": "open", "reason": "undelivered"}:
+            return format_html(_("{who} opened this again: a mail did not arrive"), who=who)
         case {"field": "status", "old": "solved", "new": "open"}:
             return format_html(_("{who} opened this again"), who=who)
         case {"field": "status", "new": "open"}:

@@ -52,6 +52,11 @@ class Entry:
         """Its delivery may still change."""
         return any(delivery.state != "done" for delivery in self.deliveries)
 
+    @property
+    def can_be_tried(self) -> bool:
+        """One of its mails did not arrive, or is waiting for its next attempt."""
+        return any(delivery.state in {"failed", "delayed"} for delivery in self.deliveries)
+
 
 @dataclass(frozen=True, slots=True)
 class Timeline:

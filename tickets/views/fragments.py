@@ -9,6 +9,7 @@ from django.views.decorators.http import require_safe
 from helpdesk.lib.errors import NotFound
 from tickets.access import access_ticket, viewer_for, visible_emails
 from tickets.forms import TimelineForm
+from tickets.views.downloads import original_mail
 from tickets.views.entries import earlier_entries, entries_after, one_entry
 from tickets.views.frame import DeskRequest, desk_page
 from tickets.views.pages import show_about
@@ -70,9 +71,4 @@ def original(request: DeskRequest, number: int, seq: int) -> HttpResponse:
     email = emails.filter(message__seq=seq).first()
     if email is None:
         raise NotFound
-    name = f"ticket-{ticket.number}-{seq}.eml"
-    return HttpResponse(
-        bytes(email.raw),
-        content_type="message/rfc822",
-        headers={"Content-Disposition": f'attachment; filename="{name}"'},
-    )
+    return original_mail(email, f"ticket-{ticket.number}-{seq}.eml")

@@ -68,6 +68,12 @@ export function keepTimeline(pane, live, { signal, onEntries }) {
     }
   });
 
+  list.addEventListener("submit", (event) => {
+    if (!event.target.matches("[data-deliver]")) return;
+    event.preventDefault();
+    ask(event.target.action, { form: new FormData(event.target) }).catch(fail);
+  });
+
   const onMine = (type, hear) =>
     live.on(type, (event) => event.conversation === conversation && hear(event), signal);
   const heard = ({ seq }) => {

@@ -1,0 +1,16 @@
+"""Mails as they came, for those who look at one."""
+
+from __future__ import annotations
+
+from django.http import HttpResponse
+
+from tickets.models import InboundEmail
+
+
+def original_mail(email: InboundEmail, name: str) -> HttpResponse:
+    """The mail byte for byte, as a download: it is never shown as a page. `name` is plain ASCII."""
+    return HttpResponse(
+        bytes(email.raw),
+        content_type="message/rfc822",
+        headers={"Content-Disposition": f'attachment; filename="{name}"'},
+    )
