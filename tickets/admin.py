@@ -13,9 +13,14 @@ from django.conf import settings
 from django.contrib import admin, messages
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.forms import AdminUserCreationForm, UserChangeForm
+from django.core.exceptions import PermissionDenied
 from django.db.models import Model, QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect
+from django.template.defaultfilters import filesizeformat
+from django.urls import path, reverse
 from django.utils.html import format_html
+from django.utils.timezone import now
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
@@ -35,6 +40,7 @@ from tickets.models import (
     Ticket,
     User,
 )
+from tickets.views.downloads import original_mail
 
 admin.site.site_title = admin.site.site_header = _("Helpdesk administration")
 admin.site.index_title = _("Everything in the database")
@@ -54,16 +60,32 @@ class ReadOnly:
 
 
 class WorkAdmin(admin.ModelAdmin[Any]):
-    """Shared by every queue: its state, and one click to try again what failed."""
+    """Shared by every queue: its state, and one click to try again what failed or waits."""
 
     actions = ["try_again"]
+    change_form_template = "admin/work_change_form.html"
 
-    @admin.action(description=_("Try again what failed"), permissions=["view"])
+    @admin.action(description=_("Try again now"), permissions=["view"])
     def try_again(self, request: HttpRequest, rows: QuerySet[Any]) -> None:
+        self._try(request, rows)
+
+    def get_urls(self) -> list[Any]:
+        view = self.admin_site.admin_view(self.try_one)
+        name = f"{self.opts.app_label}_{self.opts.model_name}_try"
+        return [path("<path:object_id>/try/", view, name=name), *super().get_urls()]
+
+    def try_one(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        if request.method != "POST" or not self.has_view_permission(request):
+            raise PermissionDenied
+        self._try(request, self.get_queryset(request).filter(pk=object_id))
+        return redirect(f"admin:{self.opts.app_label}_{self.opts.model_name}_change", object_id)
+
+    def _try(self, request: HttpRequest, rows: QuerySet[Any]) -> None:
         count = work.retry(rows)
         text = ngettext("%d is tried again.", "%d are tried again.", count) % count
         level = messages.SUCCESS if count else messages.WARNING
-        self.message_user(request, text if count else _("None of these had failed."), level)
+        none = _("None of these has failed or is waiting to be tried.")
+        self.message_user(request, text if count else none, level)
 
 
 class UserCreation(AdminUserCreationForm[User]):
@@ -188,9 +210,14 @@ class MailboxAdmin(WorkAdmin):
         return super().formfield_for_dbfield(db_field, request, **kwargs)
 
     def save_model(self, request: HttpRequest, obj: Mailbox, form: Any, change: bool) -> None:
-        if change and not obj.password:
-            obj.password = Mailbox.objects.values_list("password", flat=True).get(pk=obj.pk)
-        super().save_model(request, obj, form, change)
+        """Only what was typed is written: a worker may be fetching meanwhile. It is fetched anew
+        at once, so that whoever corrects a setting sees whether that helped."""
+        obj.due_at = now()
+        if not change:
+            obj.save()
+            return
+        typed = {name for name in form.cleaned_data if name != "password" or obj.password}
+        obj.save(update_fields=[*typed, "due_at"])
 
 
 @admin.register(InboundEmail)
@@ -207,11 +234,32 @@ class InboundEmailAdmin(ReadOnly, WorkAdmin):
     list_filter = ("state", "decision", "mailbox", "received_at")
     search_fields = ("subject", "from_address", "rfc_message_id", "sha256")
     date_hierarchy = "received_at"
-    exclude = ("raw",)
+    fields = (
+        *("subject", "from_address", "received_at", "mailbox", "source", "original"),
+        *("state", "attempts", "due_at", "error", "decision", "reason", "conversation", "problems"),
+        *("rfc_message_id", "sha256", "uidvalidity", "uid", "finished_at"),
+    )
     show_full_result_count = False
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[InboundEmail]:
         return super().get_queryset(request).defer("raw")
+
+    def get_urls(self) -> list[Any]:
+        view = self.admin_site.admin_view(self.download)
+        name = "tickets_inboundemail_original"
+        return [path("<int:pk>/original/", view, name=name), *super().get_urls()]
+
+    def download(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """The mail byte for byte; never shown as a page."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        return original_mail(get_object_or_404(InboundEmail, pk=pk), f"mail-{pk}.eml")
+
+    @admin.display(description=_("original"))
+    def original(self, mail: InboundEmail) -> str:
+        address = reverse("admin:tickets_inboundemail_original", args=[mail.pk])
+        size = filesizeformat(mail.size_bytes)
+        return format_html('<a href="{}" download>{}</a>, {}', address, _("Download"), size)
 
 
 @admin.register(OutgoingEmail)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from html import unescape
 from typing import Any
+from unittest import mock
 
 import pytest
 from django.contrib import admin
 from django.db.models import Model
 from django.test import Client
 from django.urls import reverse
+from django.utils.timezone import now
 
 from ai.models import Answer, Article
 from chat.operations import start_session
@@ -99,7 +102,56 @@ def test_mail_that_failed_is_tried_again_with_one_click(browser: Client, ticket:
     work.perform(InboundEmail, row.pk, file_inbound)
     row.refresh_from_db()
     assert (row.state, row.decision) == ("done", "filed")
-    assert b"None of these had failed." in browser.post(at, form, follow=True).content
+    again = browser.post(at, form, follow=True).content
+    assert b"None of these has failed or is waiting to be tried." in again
+
+
+def test_a_mail_is_read_and_tried_again_on_its_own_page(browser: Client, ticket: Ticket) -> None:
+    row = record_inbound(b"From: nobody\r\n\r\nHello?\r\n")
+    assert row
+    work.perform(InboundEmail, row.pk, file_inbound)
+    at = address(InboundEmail, "change", row.pk)
+    page = browser.get(at)
+    assert b"It names no sender" in page.content
+    assert b"Try again now" in page.content
+    original = browser.get(address(InboundEmail, "original", row.pk))
+    assert original.content == b"From: nobody\r\n\r\nHello?\r\n"
+    assert original["Content-Disposition"].startswith("attachment;")
+
+    tried = browser.post(address(InboundEmail, "try", row.pk), follow=True)
+    assert b"1 is tried again." in tried.content
+    row.refresh_from_db()
+    assert row.state == "queued"
+    assert browser.get(address(InboundEmail, "try", row.pk)).status_code == 403
+    assert Client().get(address(InboundEmail, "original", row.pk)).status_code == 302
+
+
+def test_a_mailbox_that_waits_is_asked_at_once(browser: Client, inbox: Inbox) -> None:
+    mailbox = Mailbox.objects.create(name="Drop", inbox=inbox, kind="folder", folder="nowhere")
+    Mailbox.objects.update(due_at=now() + timedelta(minutes=5), last_uid=7)
+    browser.post(address(Mailbox, "try", mailbox.pk))
+    mailbox.refresh_from_db()
+    assert mailbox.due_at <= now()
+
+
+def test_a_corrected_mailbox_is_asked_at_once_and_keeps_its_cursor(
+    browser: Client, inbox: Inbox
+) -> None:
+    mailbox = Mailbox.objects.create(name="Drop", inbox=inbox, kind="folder", folder="nowhere")
+    form = {"name": "Drop", "inbox": inbox.pk, "kind": "folder", "folder": "mail/in", "port": 993}
+    Mailbox.objects.update(due_at=now() + timedelta(minutes=5))
+
+    def fetched_meanwhile(*_: object, **__: object) -> None:
+        Mailbox.objects.update(last_uid=7)
+
+    with mock.patch.object(Mailbox, "full_clean", fetched_meanwhile):
+        sent = browser.post(
+            address(Mailbox, "change", mailbox.pk), form | {"fetch_every_seconds": 30}
+        )
+    assert sent.status_code == 302
+    mailbox.refresh_from_db()
+    assert (mailbox.folder, mailbox.last_uid) == ("mail/in", 7)
+    assert mailbox.due_at <= now()
 
 
 def test_a_mailbox_keeps_its_password_and_never_shows_it(browser: Client, inbox: Inbox) -> None:

@@ -978,6 +978,7 @@ class Migration(migrations.Migration):
                     _connector="OR",
                 ),
                 name="mailbox_imap_has_host",
+                violation_error_message="An IMAP mailbox needs the name of its server.",
             ),
         ),
         migrations.AddIndex(

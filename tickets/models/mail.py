@@ -62,7 +62,9 @@ class Mailbox(Work):
         constraints = [
             *Work.Meta.constraints,
             models.CheckConstraint(
-                condition=~Q(kind="imap") | ~Q(host=""), name="mailbox_imap_has_host"
+                condition=~Q(kind="imap") | ~Q(host=""),
+                name="mailbox_imap_has_host",
+                violation_error_message=_("An IMAP mailbox needs the name of its server."),
             ),
         ]
 
