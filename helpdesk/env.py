@@ -40,6 +40,12 @@ def positive(text: str) -> int:
     return int(text)
 
 
+def port(text: str) -> int:
+    if not text.strip().isdigit() or not 0 < int(text) < 65_536:
+        raise ValueError("write a number from 1 to 65535")
+    return int(text)
+
+
 def url(*schemes: str) -> Callable[[str], str]:
     """A parser for an address with one of these schemes; the empty text stays empty."""
 
@@ -67,6 +73,7 @@ class Var:
     default: str | None  # None: the operator must give a value
     meaning: str
     secret: bool = False  # never printed; also read from the file named by NAME_FILE
+    needs: tuple[str, ...] = ()  # variables without which this one does nothing
 
 
 VARS = (
@@ -88,7 +95,7 @@ VARS = (
         "Public root, without a trailing slash.",
     ),
     Var("ALLOWED_HOSTS", words, "localhost 127.0.0.1 [::1]", "Host names we answer to."),
-    Var("PORT", positive, "8000", "Port that `make run` listens on."),
+    Var("PORT", port, "8000", "Port that `make run` listens on."),
     Var("HELPDESK_DATA", Path, "var", "Folder for embedded engines, logs and demo mail."),
     Var(
         "DATABASE_URL",
@@ -125,8 +132,21 @@ VARS = (
         "folder:PATH. Empty: a folder below HELPDESK_DATA.",
         secret=True,
     ),
-    Var("OPENAI_BASE_URL", url("http", "https"), "", "OpenAI-compatible endpoint, up to /v1."),
-    Var("OPENAI_API_KEY", str, "", "Its key. Empty: the built-in answerer quotes.", secret=True),
+    Var(
+        "OPENAI_BASE_URL",
+        url("http", "https"),
+        "",
+        "OpenAI-compatible endpoint, up to /v1.",
+        needs=("OPENAI_API_KEY",),
+    ),
+    Var(
+        "OPENAI_API_KEY",
+        str,
+        "",
+        "Its key, or any word where it wants none. Empty: the built-in answerer quotes.",
+        secret=True,
+        needs=("AI_MODEL",),
+    ),
     Var("AI_MODEL", str, "", "The model that answers, as the endpoint calls it."),
     Var("AI_TIMEOUT_SECONDS", positive, "20", "Longest time an answer may take in all."),
     Var("AI_TOOLS", yes_no, "yes", "The endpoint understands tools."),
@@ -166,6 +186,12 @@ def read_env(environ: Mapping[str, str], table: tuple[Var, ...] = VARS) -> Simpl
         except ValueError as error:
             shown = "the value given" if var.secret else repr(text)
             wrong.append(f"{var.name}: {shown} does not do; {error}. {var.meaning}")
+    wrong += [
+        f"{needed} is not set, and {var.name} does nothing without it."
+        for var in table
+        for needed in var.needs
+        if values.get(var.name) and values.get(needed) == ""
+    ]
     if wrong:
         raise ImproperlyConfigured("Wrong settings:\n  " + "\n  ".join(wrong))
     return SimpleNamespace(**values)

@@ -70,6 +70,10 @@ class Supervisor:
             self._folder.mkdir(mode=0o711, parents=True, exist_ok=True)
             with only_one(self._folder, self._environ["SITE_URL"]), self._signals():
                 self._run()
+        except (FileExistsError, NotADirectoryError) as error:
+            raise CannotStart(
+                f"{error.filename or self._folder} is no folder: set HELPDESK_DATA to one."
+            ) from error
         except PermissionError as error:
             raise CannotStart(
                 f"{error.filename or self._folder} is somebody else's:"

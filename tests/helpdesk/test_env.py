@@ -33,6 +33,25 @@ def test_all_wrong_variables_are_named_at_once() -> None:
     assert said.count("\n") == len(wrong)
 
 
+@pytest.mark.parametrize("port", ["0", "65536", "99999", "-1", "80.5", ""])
+def test_a_port_is_one(port: str) -> None:
+    with pytest.raises(ImproperlyConfigured, match="PORT"):
+        read_env(KEY | {"PORT": port})
+
+
+@pytest.mark.parametrize(
+    ("given", "missing"),
+    [
+        ({"OPENAI_API_KEY": "sk-1"}, "AI_MODEL"),
+        ({"OPENAI_BASE_URL": "http://localhost:8080/v1", "AI_MODEL": "m"}, "OPENAI_API_KEY"),
+    ],
+)
+def test_what_does_nothing_alone_is_named(given: dict[str, str], missing: str) -> None:
+    with pytest.raises(ImproperlyConfigured, match=f"{missing} is not set"):
+        read_env(KEY | given)
+    read_env(KEY | {"OPENAI_BASE_URL": "http://x/v1", "OPENAI_API_KEY": "k", "AI_MODEL": "m"})
+
+
 def test_a_wrong_secret_is_named_and_not_shown() -> None:
     with pytest.raises(ImproperlyConfigured) as caught:
         read_env(KEY | {"DATABASE_URL": "mysql://root:hunter2@db/helpdesk"})

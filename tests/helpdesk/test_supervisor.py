@@ -138,6 +138,29 @@ def test_a_port_that_is_taken_is_one_line() -> None:
     assert said.count("\n") == 1
 
 
+def test_a_data_folder_that_is_a_file_is_one_line() -> None:
+    with data_folder() as folder:
+        folder.mkdir()
+        (folder / "notes").write_text("no folder")
+        outside = Stack(folder, settings=BARE)
+        environ = outside.environ | {"HELPDESK_DATA": str(folder / "notes")}
+        command = [sys.executable, str(BASE_DIR / "manage.py"), "up"]
+        ended = subprocess.run(command, env=environ, capture_output=True, text=True)
+    assert ended.returncode == 1
+    assert ended.stderr.strip() == f"{folder / 'notes'} is no folder: set HELPDESK_DATA to one."
+
+
+def test_a_command_says_in_one_line_that_the_database_is_away() -> None:
+    with data_folder() as folder:
+        environ = Stack(folder, settings=BARE).environ
+        environ |= {"DATABASE_URL": "postgres://x@127.0.0.1:1/x", "SECRET_KEY": "k" * 50}
+        command = [sys.executable, str(BASE_DIR / "manage.py"), "check_invariants"]
+        ended = subprocess.run(command, env=environ, capture_output=True, text=True)
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("The database does not answer: ")
+    assert ended.stderr.count("\n") == 1
+
+
 def test_a_database_of_our_own_that_is_down_is_waited_for() -> None:
     with data_folder() as folder:
         engine = Postgres(folder.parent / "elsewhere", durable=False)

@@ -441,6 +441,7 @@ p{font-size:12px;color:var(--soft)}
 .chat .face{grid-area:2/1;align-self:end}
 .by{margin:0 0 3px 2px}
 .joined .by{display:none}
+.joined .face{grid-row:1}
 .followed{margin-block-end:3px}
 .followed .face{visibility:hidden}
 .bubble{padding:7px 12px;border-radius:14px;background:var(--press);white-space:pre-wrap;overflow-wrap:anywhere}

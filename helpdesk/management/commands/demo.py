@@ -25,5 +25,10 @@ class Command(BaseCommand):
             f"  Help    {site}/help/     the articles the assistant answers from\n"
             f"  Admin   {site}/admin/    maya may do everything there\n"
             f"  Mail    drop .eml files into {settings.DATA_DIR / 'mail' / 'in'},\n"
-            f"          what is sent lands in {settings.DATA_DIR / 'mail' / 'out'}"
+            f"          what is sent {_sent()}"
         )
+
+
+def _sent() -> str:
+    scheme, _colon, place = settings.SMTP_URL.partition(":")
+    return f"lands in {place}" if scheme == "folder" else f"leaves by {scheme.upper()}"
