@@ -18,6 +18,7 @@ from helpdesk.lib.errors import TemporaryFailure
 SOCKET_SECONDS = 20
 UIDS_PER_SEARCH = 20_000  # keeps the answer under imaplib's limit of 1 MB a line
 STARTTLS_PORT = 143
+TOOK = re.compile(r"\s*\(\d[\d.]* \+ \d.*? secs\)")
 UID_AND_SIZE = re.compile(rb"UID (\d+)\b.*?RFC822\.SIZE (\d+)|RFC822\.SIZE (\d+)\b.*?UID (\d+)")
 
 
@@ -154,5 +155,5 @@ def _words(data: Sequence[object]) -> str:
 
 
 def _plain(text: str) -> str:
-    """imaplib's errors are often the text of a bytes object."""
-    return text.removeprefix("b'").removesuffix("'")[:300]
+    """imaplib's errors are often the text of a bytes object; Dovecot adds how long it took."""
+    return TOOK.sub("", text.removeprefix("b'").removesuffix("'"))[:300]

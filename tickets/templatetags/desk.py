@@ -50,7 +50,7 @@ def day_line(day: date) -> str:
 @register.filter
 def waited(since: datetime) -> str:
     """How long ago, in its largest unit: 18 min, 3 h, 2 d."""
-    minutes = max(0, int((now() - since).total_seconds() // 60))
+    minutes = max(1, int((now() - since).total_seconds() // 60))
     if minutes < 60:
         return _("%d min") % minutes
     if minutes < 48 * 60:
