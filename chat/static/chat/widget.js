@@ -680,7 +680,7 @@ textarea{flex:1;min-inline-size:0;block-size:36px;max-block-size:160px;padding:7
       face(author),
       h("p.by", null, h("bdi", null, called(author)), dots ? ` ${TEXT.writes}` : ""),
       bubble,
-      h("div.sources", null, ...links),
+      links[0] ? h("div.sources", null, ...links) : "",
     );
   }
 
