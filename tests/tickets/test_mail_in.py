@@ -191,12 +191,17 @@ def test_mail_from_a_login_is_a_note_and_seats_nobody(
     assert Person.objects.filter(name="Alice").count() == 1
 
 
-def test_who_works_here_may_ask_as_anyone(alice: Viewer, bob: Viewer, inbox: Inbox) -> None:
+@pytest.mark.parametrize("known", [False, True])
+def test_who_works_here_may_ask_as_anyone(
+    alice: Viewer, bob: Viewer, inbox: Inbox, known: bool
+) -> None:
+    if known:
+        EmailAddress.objects.create(person=bob.person, address="bob@home.example")
     row = come_in(mail("My own kettle leaks.", sender="bob@desk.example"))
     asked = Ticket.objects.get(conversation=row.conversation)
     assert asked.requester == bob.person
     make.say(alice, asked, "Bring it in.")
-    assert sent_to(asked).address == "bob@desk.example"
+    assert sent_to(asked).address == ("bob@home.example" if known else "bob@desk.example")
     again = come_in(mail("Another one.", sender="bob@desk.example"))
     assert again.decision == "filed"
 

@@ -189,7 +189,8 @@ def _open(row: InboundEmail, mail: ParsedEmail, facts: Facts) -> dict[str, Any]:
         raise GiveUp("There is no inbox in which a ticket could be opened.")
     person = facts.person or facts.staff or _new_person(mail, facts.sender)
     if person is facts.staff:  # answers reach them by mail, as they do anyone
-        EmailAddress.objects.get_or_create(person=person, address=facts.sender)
+        is_primary = not person.addresses.filter(is_primary=True).exists()
+        EmailAddress.objects.create(person=person, address=facts.sender, is_primary=is_primary)
     conversation = Conversation.objects.create(
         channel=Conversation.Channel.EMAIL, last_seq=1, last_public_seq=1
     )
