@@ -91,6 +91,10 @@ TEMPLATES = [
 # --- PostgreSQL -----------------------------------------------------------------------------
 
 
+# How often a text is sent before PostgreSQL is asked to keep its plan (helpdesk.lib.prepared).
+PREPARED_AFTER = 3
+
+
 def database(address: str, role: str, pool_size: int) -> dict[str, Any]:
     """Django's description of the database at `address` (postgres://user:password@host/name).
 
@@ -103,6 +107,7 @@ def database(address: str, role: str, pool_size: int) -> dict[str, Any]:
     host = options.pop("host", "") or unquote(parts.hostname or "")
     options["connect_timeout"] = int(options.get("connect_timeout", 5))
     options["application_name"] = f"helpdesk {role}"
+    options["prepare_threshold"] = PREPARED_AFTER
     if role == "web":
         options["pool"] = {"min_size": 2, "max_size": pool_size, "timeout": 10}
     return {

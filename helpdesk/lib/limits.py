@@ -5,11 +5,23 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import cache
+
+from redis import Redis
 
 from helpdesk.lib.redis_client import AWAY, asking_redis, redis_client
 
 log = logging.getLogger(__name__)
+
+COUNT = """
+local used = {}
+for place, key in ipairs(KEYS) do
+    used[place] = redis.call('INCR', key)
+    if used[place] == 1 then redis.call('EXPIRE', key, ARGV[1]) end
+end
+return used
+"""
 
 
 def hit(key: str, limit: int, seconds: int) -> int:
@@ -25,19 +37,21 @@ def hit(key: str, limit: int, seconds: int) -> int:
 def hit_all(limits: Mapping[str, int], seconds: int) -> int:
     """As `hit`, for several {key: limit} in one trip; the use is allowed if all allow it."""
     window, elapsed = divmod(time.time(), seconds)
+    names = [f"limit:{key}:{int(window)}" for key in limits]
     try:
-        with asking_redis(), redis_client().pipeline(transaction=False) as pipe:
-            names = [f"limit:{key}:{int(window)}" for key in limits]
-            for name in names:
-                pipe.incr(name)
-            used = pipe.execute()
-            for name, count in zip(names, used, strict=True):
-                if count == 1:
-                    pipe.expire(name, seconds + 1)
-            pipe.execute()
+        with asking_redis():
+            used = _count()(names, [seconds + 1], redis_client())
     except AWAY as error:
         log.warning("limits %s not counted: %s", ", ".join(limits), error)
         return 0
     if all(count <= limit for count, limit in zip(used, limits.values(), strict=True)):
         return 0
     return math.ceil(seconds - elapsed)
+
+
+@cache
+def _count() -> Callable[[list[str], list[int], Redis], list[int]]:
+    """One more for each key; a key that is new ends by itself. Returns the counts."""
+    script: Callable[[list[str], list[int], Redis], list[int]]
+    script = redis_client().register_script(COUNT)
+    return script

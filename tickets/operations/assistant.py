@@ -15,8 +15,10 @@ from tickets import events
 from tickets.access import Viewer, access_conversation, visible_inboxes
 from tickets.models import Desk, Message, Person, Ticket
 from tickets.operations.timeline import (
+    announce,
     append_entry,
     assistant_is_on,
+    emailed_seats,
     locked,
     queue_emails,
     sets_handler,
@@ -68,7 +70,8 @@ def post_answer(
     )
     append_entry(conversation, message)
     ticket_hears(ticket, message, role="assistant")
-    queue_emails(message)
+    announce(ticket, message, role="assistant")
+    queue_emails(message, emailed_seats.all(conversation_id))
     return message
 
 

@@ -9,13 +9,16 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _
 
+from helpdesk.lib import prepared
 from helpdesk.lib.errors import Refused
 from helpdesk.lib.text import clean, says_nothing
 from tickets.access import Viewer, access_conversation
 from tickets.models import Conversation, Message, Participant, Person, Ticket
 from tickets.operations.timeline import (
+    announce,
     append_change,
     append_entry,
+    emailed_seats,
     open_ticket,
     queue_emails,
     sets_handler,
@@ -70,12 +73,7 @@ def _reply(
     client_token: UUID | None,
     inbox_id: int | None,
 ) -> Message:
-    conversation = access_conversation(viewer, conversation_id, lock=True)
-    ticket = ticket_of(conversation)
-    if ticket is None and inbox_id is not None:
-        ticket = open_ticket(conversation, inbox_id=inbox_id, requester=viewer.person, subject=body)
-    if ticket is not None and viewer.is_staff:
-        _take(ticket, viewer)
+    role = "staff" if viewer.is_staff else "customer"
     message = Message(
         kind=Message.Kind.REPLY,
         via=via,
@@ -83,12 +81,24 @@ def _reply(
         body=body,
         client_token=client_token,
     )
-    append_entry(conversation, message)
+    with prepared.together():
+        conversation = access_conversation(viewer, conversation_id, lock=True)
+        emailed = emailed_seats.ask(conversation.pk)
+        ticket = ticket_of(conversation)
+        if ticket is None and inbox_id is not None:
+            ticket = open_ticket(
+                conversation, inbox_id=inbox_id, requester=viewer.person, subject=body
+            )
+        if ticket is not None and viewer.is_staff:
+            _take(ticket, viewer)
+        append_entry(conversation, message)
+        if ticket is not None:
+            ticket_hears(ticket, message, role=role)
     if ticket is not None:
-        ticket_hears(ticket, message, role="staff" if viewer.is_staff else "customer")
+        announce(ticket, message, role=role)
     if viewer.is_staff or via != Message.Via.EMAIL:
         # A mail has reached the people it was addressed to already.
-        queue_emails(message)
+        queue_emails(message, emailed())
     return message
 
 
@@ -171,5 +181,5 @@ def _take(ticket: Ticket, viewer: Viewer) -> None:
     sets_handler(ticket, Ticket.Handler.STAFF, author=viewer.person, reason="staff_wrote")
     if ticket.assignee_id is None and viewer.user is not None:
         ticket.assignee = viewer.user
-        ticket.save(update_fields=["assignee"])
+        prepared.save(ticket, "assignee")
         append_change(ticket, "assignee", None, viewer.person.name, author=viewer.person)

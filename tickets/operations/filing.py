@@ -229,6 +229,7 @@ def _join(row: InboundEmail, mail: ParsedEmail, facts: Facts, found: Match) -> d
     write_entry(conversation, message, after=place.after)
     if ticket := ticket_of(conversation):
         ticket_hears(ticket, message, role="customer", reopens=not mail.auto_submitted)
+        announce(ticket, message, role="customer")
         if place.seat_id is None and not mail.auto_submitted:  # say who hears from now on
             append_change(
                 ticket, "participant", None, facts.sender, author=person, via=Message.Via.EMAIL

@@ -5,6 +5,7 @@ All of it expects the caller to hold the conversation's lock, inside a transacti
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -175,7 +176,7 @@ def ticket_hears(ticket: Ticket, message: Message, *, role: str, reopens: bool =
 
     A reply by staff or the assistant makes it the customer's turn, a customer's makes it
     ours. That is no change line: the reply itself says it. Only a solved ticket that opens
-    again gets one. `reopens` is false for mail that no person wrote.
+    again gets one. `reopens` is false for mail that no person wrote. `announce` it afterwards.
     """
     was = ticket.status
     if role == "customer":
@@ -207,7 +208,6 @@ def ticket_hears(ticket: Ticket, message: Message, *, role: str, reopens: bool =
     )
     if was == Ticket.Status.SOLVED != ticket.status:
         append_change(ticket, "status", was, ticket.status, author=message.author, via=message.via)
-    announce(ticket, message, role=role)
 
 
 def announce(ticket: Ticket, message: Message, *, role: str) -> None:
@@ -227,12 +227,8 @@ def announce(ticket: Ticket, message: Message, *, role: str) -> None:
     )
 
 
-def emailed_seats(conversation: Conversation) -> list[Participant]:
-    """Who hears a reply by email: customers whose reach is email, with an address."""
-    return _emailed_seats.all(conversation.pk)
-
-
-_emailed_seats = Prepared(
+# Who hears a reply by email: customers whose reach is email.
+emailed_seats = Prepared(
     lambda pk: Participant.objects.filter(
         conversation=pk,
         reach=Participant.Reach.EMAIL,
@@ -243,13 +239,9 @@ _emailed_seats = Prepared(
 )
 
 
-def queue_emails(message: Message) -> None:
-    """One OutgoingEmail for each seat reached by email, except the author's own."""
-    people = [
-        seat.person_id
-        for seat in emailed_seats(message.conversation)
-        if seat.person_id != message.author_id
-    ]
+def queue_emails(message: Message, seats: Iterable[Participant]) -> None:
+    """One OutgoingEmail for each of these seats whose person has an address, except the author."""
+    people = [seat.person_id for seat in seats if seat.person_id != message.author_id]
     if not people:
         return
     addressed = Person.objects.filter(pk__in=people, addresses__is_primary=True)
@@ -271,7 +263,7 @@ def sets_handler(ticket: Ticket, handler: str, *, author: Person | None, reason:
     if ticket.handler == handler:
         return False
     old, ticket.handler = ticket.handler, handler
-    ticket.save(update_fields=["handler"])
+    prepared.save(ticket, "handler")
     append_change(
         ticket, "handler", old, handler, author=author, public=True, reason=reason, via="system"
     )
