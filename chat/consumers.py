@@ -1,8 +1,9 @@
 """The live sockets: a visitor's, for one conversation, and the desk's, for all one may see.
 
-`enter` of each says who may come in and what they hear. It is asked again before an event is
-passed on or a frame obeyed if it was last asked more than RECHECK_SECONDS ago. What goes wrong
-becomes a close code in `dispatch`, once for both. The database is touched in threads only.
+`enter` of each says who may come in and what they hear. It is asked again when an event is passed
+on or a frame obeyed: beside it if it was last asked more than RECHECK_SECONDS ago, so that nobody's
+words wait for the answer, and before it after RECHECK_MAX_SECONDS. What goes wrong becomes a close
+code in `dispatch`, once for both. The database is touched in threads only.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
@@ -44,6 +45,7 @@ from tickets.operations import mark_read
 log = logging.getLogger(__name__)
 
 RECHECK_SECONDS = 15
+RECHECK_MAX_SECONDS = 30
 HELLO_SECONDS = 10  # how long a socket may stay open without saying whose it is
 TYPING_SECONDS = 1  # "is typing" is passed on at most this often
 LIST_SECONDS = 0.3  # and "this list is out of date"
@@ -91,6 +93,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
         self.frames = float(FRAMES_AT_ONCE)
         self.frame_at = time.monotonic()
         self.typing_at = 0.0
+        self.rechecking: asyncio.Task[None] | None = None
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         try:
@@ -101,8 +104,11 @@ class LiveConsumer(AsyncWebsocketConsumer):
 
     async def dispatch(self, message: dict[str, Any]) -> None:
         # As the parent's, without its trip to a thread for every single event.
+        await self._guarded(getattr(self, get_handler_name(message))(message))
+
+    async def _guarded(self, work: Awaitable[None]) -> None:
         try:
-            await getattr(self, get_handler_name(message))(message)
+            await work
         except BadFrame:
             await self.close(protocol.CLOSE_BAD_FRAME)
         except WrongToken:
@@ -132,6 +138,8 @@ class LiveConsumer(AsyncWebsocketConsumer):
 
     async def websocket_disconnect(self, message: Any) -> None:
         self.closed = True
+        if self.rechecking is not None:
+            self.rechecking.cancel()
         with suppress(*AWAY):
             await self.listen_to(())
         await self.disconnect(message["code"])
@@ -144,8 +152,11 @@ class LiveConsumer(AsyncWebsocketConsumer):
         await self.hear(message["event"])
 
     async def recheck(self) -> None:
-        if time.monotonic() - self.checked_at > RECHECK_SECONDS:
+        age = time.monotonic() - self.checked_at
+        if age > RECHECK_MAX_SECONDS:
             await self.stay()
+        elif age > RECHECK_SECONDS and (self.rechecking is None or self.rechecking.done()):
+            self.rechecking = asyncio.create_task(self._guarded(self.stay()))
 
     async def listen_to(self, groups: Iterable[str]) -> None:
         """Hear these groups and no others."""
@@ -306,6 +317,7 @@ class DeskConsumer(LiveConsumer):
     """A staff page: it hears of every ticket in its inboxes, and all of the one it shows."""
 
     viewer: Viewer
+    entering: asyncio.Lock
     watched: int | None = None
     list_timer: asyncio.TimerHandle | None = None  # while it runs, lists are left alone
     list_event: dict[str, Any] | None = None  # what they are told when it ends
@@ -316,6 +328,7 @@ class DeskConsumer(LiveConsumer):
             self.list_timer.cancel()
 
     async def connected(self) -> None:
+        self.entering = asyncio.Lock()
         origin = self.header(b"origin")
         if origin and not is_own(origin, self.header(b"host")):
             raise WrongOrigin  # another site's page, with our cookie
@@ -323,12 +336,13 @@ class DeskConsumer(LiveConsumer):
         await self.reply({"type": "ready"})
 
     async def enter(self) -> None:
-        self.viewer, inboxes = await stored(self._enter)
-        groups = {events.desk(inbox_id) for inbox_id in inboxes}
-        if self.watched is not None:
-            groups |= {events.everyone(self.watched), events.staff(self.watched)}
-        await self.listen_to(groups)
-        self.checked_at = time.monotonic()
+        async with self.entering:  # a check beside a `watch` must not undo it
+            self.viewer, inboxes = await stored(self._enter)
+            groups = {events.desk(inbox_id) for inbox_id in inboxes}
+            if self.watched is not None:
+                groups |= {events.everyone(self.watched), events.staff(self.watched)}
+            await self.listen_to(groups)
+            self.checked_at = time.monotonic()
 
     def _enter(self) -> tuple[Viewer, list[int]]:
         viewer = staff_with(self.header(b"cookie"))

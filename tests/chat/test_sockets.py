@@ -322,7 +322,7 @@ async def test_another_browser_of_the_same_visitor_stays_when_one_is_revoked(
 async def test_who_was_shut_out_without_a_bell_hears_no_later_event(
     visitor: Visitor, alice: Viewer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(consumers, "RECHECK_SECONDS", 0)
+    monkeypatch.setattr(consumers, "RECHECK_MAX_SECONDS", 0)
     async with widget(visitor) as tab:
         await said(tab, "Hello?")
         await stored(VisitorSession.objects.update, revoked_at=now())
@@ -334,10 +334,24 @@ async def test_who_was_shut_out_without_a_bell_hears_no_later_event(
         assert await closed_with(tab) == 4404
 
 
+async def test_who_was_shut_out_a_moment_ago_is_shown_out_beside_the_next_event(
+    visitor: Visitor, alice: Viewer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(consumers, "RECHECK_SECONDS", 0)
+    async with widget(visitor) as tab:
+        await said(tab, "Hello?")
+        await said(tab, "Still me.")  # asked beside it, and let in again
+        await stored(VisitorSession.objects.update, revoked_at=now())
+        await stored(make.say, alice, visitor.session.conversation, "Secret")
+        while (frame := await tab.receive_output(timeout=2))["type"] == "websocket.send":
+            pass
+        assert (frame["type"], frame["code"]) == ("websocket.close", 4401)
+
+
 async def test_a_page_whose_origin_is_no_longer_allowed_hears_no_later_event(
     visitor: Visitor, alice: Viewer, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(consumers, "RECHECK_SECONDS", 0)
+    monkeypatch.setattr(consumers, "RECHECK_MAX_SECONDS", 0)
     shop = "https://shop.example"
     await stored(Inbox.objects.update, allowed_origins=[shop, "https://other.example"])
     async with widget(visitor, origin=shop) as tab:
@@ -518,7 +532,7 @@ async def test_a_busy_list_is_told_at_once_and_then_now_and_then(
 async def test_one_who_left_the_team_hears_no_later_event(
     chat: Ticket, carol: Viewer, bob: Viewer, team: Team, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(consumers, "RECHECK_SECONDS", 0)
+    monkeypatch.setattr(consumers, "RECHECK_MAX_SECONDS", 0)
     async with desk(bob, chat.conversation_id) as page, desk(bob) as list_page:
         assert bob.user is not None
         await stored(team.members.remove, bob.user)
@@ -539,7 +553,7 @@ async def everything(socket: WebsocketCommunicator) -> list[Any]:
 async def test_one_who_logged_out_or_was_shut_out_hears_no_later_event(
     chat: Ticket, carol: Viewer, bob: Viewer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(consumers, "RECHECK_SECONDS", 0)
+    monkeypatch.setattr(consumers, "RECHECK_MAX_SECONDS", 0)
     async with desk(bob, chat.conversation_id) as page:
         await stored(User.objects.update, is_active=False)
         await stored(make.say, carol, chat, "Secret")
