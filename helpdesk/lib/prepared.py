@@ -1,5 +1,4 @@
-"""Statements that are built once a process and planned once a connection, and that need not wait
-for each other.
+"""Statements that are built once a process and planned once a connection.
 
 The ORM takes several times longer to build a query than to run it. On the few paths that every
 message takes, only the values differ from one time to the next; there we build once and keep
@@ -8,9 +7,7 @@ the text, and PostgreSQL keeps the plan. The queryset stays the one place where 
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Any, Generic, TypeVar
@@ -22,16 +19,6 @@ from psycopg import Cursor
 
 M = TypeVar("M", bound=Model)
 AnyField = Field[Any, Any]
-
-
-class _Waiting(threading.local):
-    """New rows of each `together` that this thread is in, with who will tell their keys."""
-
-    def __init__(self) -> None:
-        self.rows: list[list[tuple[Model, CursorWrapper]]] = []
-
-
-_waiting = _Waiting()
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,23 +44,14 @@ class Prepared(Generic[M]):
 
     def all(self, *values: object) -> list[M]:
         """The rows for these values, which stand where the samples stood."""
-        return self.ask(*values)()
-
-    def ask(self, *values: object) -> Callable[[], list[M]]:
-        """As `all`, for rows that are not needed yet: call what this returns to have them."""
         plan = self._plan
         params = list(plan.params)
         for place, turn in plan.places.items():
             params[place] = values[turn]
-        cursor = _cursor()
-        cursor.execute(plan.sql, params)
-
-        def answer() -> list[M]:
-            with cursor:
-                rows = cursor.fetchall()
-            return [plan.model.from_db(DEFAULT_DB_ALIAS, plan.columns, row) for row in rows]
-
-        return answer
+        with _cursor() as cursor:
+            cursor.execute(plan.sql, params)
+            rows = cursor.fetchall()
+        return [plan.model.from_db(DEFAULT_DB_ALIAS, plan.columns, row) for row in rows]
 
     def first(self, *values: object) -> M | None:
         """The first row for these values, if there is one."""
@@ -98,28 +76,6 @@ class Prepared(Generic[M]):
         return Plan(queryset.model, names, sql, tuple(params), places)
 
 
-@contextmanager
-def together() -> Iterator[None]:
-    """Send the statements inside without waiting for each one's answer (libpq's pipeline mode).
-
-    PostgreSQL answers them in their order. Somebody waits where rows are fetched and at the end;
-    an error of any statement comes there too, and takes the transaction with it. So this stands
-    inside a transaction, and holds none of its own. How many rows an UPDATE changed is not known
-    inside, which is what `Model.save` asks: use `save` of this module. A new row has its key at
-    the end.
-    """
-    connection.ensure_connection()
-    new_rows: list[tuple[Model, CursorWrapper]] = []
-    _waiting.rows.append(new_rows)
-    try:
-        with connection.wrap_database_errors, connection.connection.pipeline():
-            yield
-    finally:
-        _waiting.rows.pop()
-    for row, cursor in new_rows:
-        _set_key(row, cursor)
-
-
 def save(row: Model, *names: str) -> None:
     """As `row.save(update_fields=names)`, for a row that is in the database."""
     sql, fields = _update(type(row), names)
@@ -139,14 +95,11 @@ def insert(row: Model, **computed: tuple[str, str]) -> None:
         computed[field.name][1] if field.name in computed else _value(row, field)
         for field in fields
     ]
-    cursor = _cursor()
-    cursor.execute(sql, values)
+    with _cursor() as cursor:
+        cursor.execute(sql, values)
+        (row.pk,) = cursor.fetchall()[0]
     row._state.adding = False
     row._state.db = DEFAULT_DB_ALIAS
-    if _waiting.rows:
-        _waiting.rows[-1].append((row, cursor))
-    else:
-        _set_key(row, cursor)
 
 
 def _cursor() -> CursorWrapper:
@@ -157,11 +110,6 @@ def _cursor() -> CursorWrapper:
     cursor = connection.cursor()
     cursor.cursor = Cursor(connection.connection)
     return cursor
-
-
-def _set_key(row: Model, cursor: CursorWrapper) -> None:
-    with cursor:
-        (row.pk,) = cursor.fetchall()[0]
 
 
 @cache

@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import pytest
 from django.conf import settings
-from django.db import IntegrityError, connection, transaction
+from django.db import connection
 from django.db.models import QuerySet, Value
 from django.test.utils import CaptureQueriesContext
 
@@ -112,39 +112,6 @@ def test_two_builds_alike_are_told_apart_by_their_values(db: None) -> None:
     names = Prepared(lambda pk: Person.objects.filter(pk=pk, is_assistant=Value(False)), -1)
     people = [Person.objects.create(name=name) for name in ("A", "B")]
     assert [names.first(person.pk) for person in people] == people
-
-
-def test_statements_sent_together_do_what_they_do_alone(chat: Ticket) -> None:
-    person, other = Person(name="Dora"), Person(name="Emil")
-    with transaction.atomic(), prepared.together():
-        asked = seats.ask(chat.conversation_id)
-        prepared.insert(person)
-        prepared.insert(other)
-        chat.subject = "Changed"
-        prepared.save(chat, "subject")
-        assert person.pk is None, "nobody has waited for it yet"
-    assert Person.objects.get(pk=person.pk).name == "Dora"
-    assert Person.objects.get(pk=other.pk).name == "Emil"
-    assert Ticket.objects.get(pk=chat.pk).subject == "Changed"
-    assert asked() == list(chat.conversation.participants.order_by("pk"))
-
-
-def test_an_error_among_them_is_told_and_takes_all_of_them_back(chat: Ticket) -> None:
-    person = Person(name="Dora")
-    seat = chat.conversation.participants.get()
-    twice = Participant(conversation=seat.conversation, person=seat.person, role="customer")
-
-    def write() -> None:
-        with transaction.atomic(), prepared.together():
-            prepared.insert(person)
-            prepared.insert(twice)
-
-    with pytest.raises(IntegrityError, match="participant_once"):
-        write()
-    assert not Person.objects.filter(name="Dora").exists()
-    with transaction.atomic():  # and what comes after is as if nothing had been
-        prepared.insert(person)
-    assert Person.objects.filter(pk=person.pk).exists()
 
 
 @pytest.mark.django_db(transaction=True)

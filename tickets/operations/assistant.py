@@ -18,7 +18,6 @@ from tickets.operations.timeline import (
     announce,
     append_entry,
     assistant_is_on,
-    emailed_seats,
     locked,
     queue_emails,
     sets_handler,
@@ -71,7 +70,7 @@ def post_answer(
     append_entry(conversation, message)
     ticket_hears(ticket, message, role="assistant")
     announce(ticket, message, role="assistant")
-    queue_emails(message, emailed_seats.all(conversation_id))
+    queue_emails(message)
     return message
 
 

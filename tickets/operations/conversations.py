@@ -18,7 +18,6 @@ from tickets.operations.timeline import (
     announce,
     append_change,
     append_entry,
-    emailed_seats,
     open_ticket,
     queue_emails,
     sets_handler,
@@ -81,24 +80,19 @@ def _reply(
         body=body,
         client_token=client_token,
     )
-    with prepared.together():
-        conversation = access_conversation(viewer, conversation_id, lock=True)
-        emailed = emailed_seats.ask(conversation.pk)
-        ticket = ticket_of(conversation)
-        if ticket is None and inbox_id is not None:
-            ticket = open_ticket(
-                conversation, inbox_id=inbox_id, requester=viewer.person, subject=body
-            )
-        if ticket is not None and viewer.is_staff:
-            _take(ticket, viewer)
-        append_entry(conversation, message)
-        if ticket is not None:
-            ticket_hears(ticket, message, role=role)
+    conversation = access_conversation(viewer, conversation_id, lock=True)
+    ticket = ticket_of(conversation)
+    if ticket is None and inbox_id is not None:
+        ticket = open_ticket(conversation, inbox_id=inbox_id, requester=viewer.person, subject=body)
+    if ticket is not None and viewer.is_staff:
+        _take(ticket, viewer)
+    append_entry(conversation, message)
     if ticket is not None:
+        ticket_hears(ticket, message, role=role)
         announce(ticket, message, role=role)
     if viewer.is_staff or via != Message.Via.EMAIL:
         # A mail has reached the people it was addressed to already.
-        queue_emails(message, emailed())
+        queue_emails(message)
     return message
 
 

@@ -5,7 +5,6 @@ All of it expects the caller to hold the conversation's lock, inside a transacti
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -228,7 +227,7 @@ def announce(ticket: Ticket, message: Message, *, role: str) -> None:
 
 
 # Who hears a reply by email: customers whose reach is email.
-emailed_seats = Prepared(
+_emailed_seats = Prepared(
     lambda pk: Participant.objects.filter(
         conversation=pk,
         reach=Participant.Reach.EMAIL,
@@ -239,9 +238,13 @@ emailed_seats = Prepared(
 )
 
 
-def queue_emails(message: Message, seats: Iterable[Participant]) -> None:
-    """One OutgoingEmail for each of these seats whose person has an address, except the author."""
-    people = [seat.person_id for seat in seats if seat.person_id != message.author_id]
+def queue_emails(message: Message) -> None:
+    """One OutgoingEmail for each seat reached by email, except the author's own."""
+    people = [
+        seat.person_id
+        for seat in _emailed_seats.all(message.conversation_id)
+        if seat.person_id != message.author_id
+    ]
     if not people:
         return
     addressed = Person.objects.filter(pk__in=people, addresses__is_primary=True)
