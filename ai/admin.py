@@ -6,7 +6,7 @@ from django.contrib import admin
 from django.utils.translation import gettext_lazy as _
 
 from ai.models import Answer, Article
-from tickets.admin import ReadOnly, WorkAdmin
+from helpdesk.lib.admin import ReadOnly, WorkAdmin
 
 
 @admin.register(Article)

@@ -185,7 +185,21 @@ def every(task: str, seconds: float) -> dict[str, Any]:
 CELERY_BEAT_SCHEDULE = {
     "sweep": every("tickets.sweep", SWEEP_EVERY_SECONDS),
     "fold counts": every("tickets.fold_counts", 30),
+    "purge files": every("attachments.purge", 3_600),
     "find unanswered": every("ai.find_unanswered", SWEEP_EVERY_SECONDS),
+}
+
+
+# --- Files ----------------------------------------------------------------------------------
+
+STORAGES: dict[str, Any] = {
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+    # What customers and staff attach. Nothing in it has an address: every byte is handed out by
+    # attachments.views, to those who were let in.
+    "files": {
+        "BACKEND": "django.core.files.storage.FileSystemStorage",
+        "OPTIONS": {"location": DATA_DIR / "files"},
+    },
 }
 
 

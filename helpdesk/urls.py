@@ -11,6 +11,7 @@ from helpdesk.health import healthz
 urlpatterns = [
     path("", include("tickets.urls")),
     path("", include("chat.urls")),
+    path("files/", include("attachments.urls")),
     path("help/", include("ai.urls")),
     path("healthz", healthz, name="healthz"),
     path("favicon.ico", RedirectView.as_view(url="/static/img/icon.svg")),

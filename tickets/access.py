@@ -7,11 +7,13 @@ on it, so that the two cannot disagree. What is missing and what is forbidden lo
 from __future__ import annotations
 
 from dataclasses import dataclass
+from uuid import UUID
 
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.models import AnonymousUser
 from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
 
+from attachments.models import Attachment
 from helpdesk.lib.errors import NotFound
 from helpdesk.lib.prepared import Prepared
 from tickets.models import (
@@ -19,6 +21,7 @@ from tickets.models import (
     InboundEmail,
     Inbox,
     Message,
+    MessageFile,
     Participant,
     Person,
     Ticket,
@@ -100,6 +103,22 @@ def visible_emails(viewer: Viewer) -> QuerySet[InboundEmail]:
     if not viewer.is_staff:
         return InboundEmail.objects.none()
     return InboundEmail.objects.filter(conversation__in=visible_conversations(viewer))
+
+
+def access_file(viewer: Viewer, uuid: UUID) -> Attachment:
+    """One file of a message that the viewer may read. Raises NotFound for a missing file and for
+    a forbidden one alike."""
+    file = (
+        MessageFile.objects.select_related("attachment__blob", "message__conversation")
+        .filter(attachment__uuid=uuid)
+        .first()
+    )
+    if file is None:
+        raise NotFound
+    conversation = access_conversation(viewer, file.message.conversation_id)
+    if not visible_messages(viewer, conversation).filter(pk=file.message_id).exists():
+        raise NotFound
+    return file.attachment
 
 
 def assignable_users(inbox: Inbox) -> QuerySet[User]:

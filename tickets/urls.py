@@ -7,6 +7,7 @@ from django.urls import include, path
 
 from tickets.views import acts, fragments, pages
 from tickets.views.assistant import assistant
+from tickets.views.files import file_link
 from tickets.views.login import Login
 
 app_name = "tickets"
@@ -31,5 +32,6 @@ urlpatterns = [
     path("logout/", LogoutView.as_view(), name="logout"),
     path("tickets/", pages.ticket_list, name="list"),
     path("tickets/<int:number>/", include(ticket)),
+    path("files/<uuid:uuid>/<path:name>", file_link, name="file"),
     path("assistant/", assistant, name="assistant"),
 ]

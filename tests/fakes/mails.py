@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from email.message import EmailMessage
 from email.policy import SMTP
 from itertools import count
@@ -27,9 +28,11 @@ def mail(
     to: str = "hello@shop.example",
     subject: str = "Broken grinder",
     message_id: str | None = None,
+    files: Mapping[str, tuple[str, bytes]] | None = None,
     **headers: str,
 ) -> bytes:
-    """A plain mail. `in_reply_to="<a@b>"` becomes the field In-Reply-To, and so on."""
+    """A plain mail. `in_reply_to="<a@b>"` becomes the field In-Reply-To, and so on; `files` are
+    attached, by name: what type they say they are, and their bytes."""
     made = EmailMessage(policy=SMTP)
     if sender:
         made["From"] = sender
@@ -41,4 +44,7 @@ def mail(
     for name, value in headers.items():
         made[name.replace("_", "-").title()] = value
     made.set_content(body)
+    for name, (kind, content) in (files or {}).items():
+        maintype, _slash, subtype = kind.partition("/")
+        made.add_attachment(content, maintype=maintype, subtype=subtype, filename=name)
     return made.as_bytes()

@@ -266,7 +266,6 @@ def test_a_mail_says_why_it_was_filed_here(
     said = text_of(enter(alice).get(f"/tickets/{ticket.number}/"))
     assert "How it was filed" in said
     assert mailed.reason in said
-    assert "2 files came with this mail" in said
 
 
 def test_the_original_of_a_mail_comes_byte_for_byte_and_is_never_shown(

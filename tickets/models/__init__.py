@@ -1,6 +1,7 @@
 """The model: one conversation, and a case file on it."""
 
 from tickets.models.conversations import Conversation, Message, Participant
+from tickets.models.files import MessageFile
 from tickets.models.inboxes import Desk, Inbox
 from tickets.models.mail import InboundEmail, Mailbox, OutgoingEmail
 from tickets.models.people import EmailAddress, Person, Team, User
@@ -14,6 +15,7 @@ __all__ = [
     "Inbox",
     "Mailbox",
     "Message",
+    "MessageFile",
     "OutgoingEmail",
     "Participant",
     "Person",

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from uuid import uuid4
 
 from django.conf import settings
 from django.db import connection
-from django.template.defaultfilters import filesizeformat
 from django.utils.translation import gettext as _
 
+from attachments.models import Blob
+from attachments.names import safe_name
+from attachments.operations import keep
 from helpdesk.lib import work
 from helpdesk.lib.errors import GiveUp
 from tickets.mail import fetch_imap
 from tickets.mail.addresses import is_address
 from tickets.mail.bounce import Bounce
+from tickets.mail.parse import Attachment as MailFile
 from tickets.mail.parse import ParsedEmail, parse_email
 from tickets.mail.threading import IDS_MAX, Match, match
 from tickets.models import (
@@ -27,6 +32,7 @@ from tickets.models import (
     Participant,
     Person,
 )
+from tickets.models.files import CONTENT_ID_MAX_CHARS as ID_MAX_CHARS
 from tickets.models.people import NAME_MAX_CHARS
 from tickets.models.tickets import SUBJECT_MAX_CHARS
 from tickets.operations.related import Facts, look_up
@@ -63,10 +69,40 @@ def file_inbound(row: InboundEmail) -> None:
     if mail.bounce is None and not (mail.sender and is_address(mail.sender.email)):
         InboundEmail.objects.filter(pk=row.pk, lease=row.lease).update(**about)
         raise GiveUp("It names no sender: nobody could be answered.")
+    blobs = keep([file.content for file in mail.attachments]) if mail.attachments else []
     with work.closing(row) as fields:
         facts = look_up(row, mail)
-        fields |= about | _decide(row, mail, facts)
+        decided = _decide(row, mail, facts)
+        if blobs and (message := decided.get("message")):
+            _attach(message, mail.attachments, blobs)
+        fields |= about | decided
         fields["reason"] = fields["reason"][:REASON_MAX_CHARS]
+
+
+# Both rows of every file in one statement, in the order in which the mail has them.
+ATTACH = """
+WITH given AS (
+    SELECT * FROM unnest(%s::uuid[], %s::varchar[], %s::bigint[], %s::boolean[], %s::varchar[])
+        WITH ORDINALITY AS one (uuid, name, blob_id, inline, content_id, place)
+), attached AS (
+    INSERT INTO attachments_attachment (uuid, name, blob_id, created_at)
+    SELECT uuid, name, blob_id, now() FROM given ORDER BY place
+    RETURNING id, uuid
+)
+INSERT INTO tickets_messagefile (message_id, attachment_id, inline, content_id)
+SELECT %s, attached.id, inline, content_id
+  FROM given JOIN attached USING (uuid) ORDER BY place
+"""
+
+
+def _attach(message: Message, files: Sequence[MailFile], blobs: Sequence[Blob]) -> None:
+    rows = [
+        (uuid4(), safe_name(file.name), blob.pk, file.inline, file.content_id[:ID_MAX_CHARS])
+        for file, blob in zip(files, blobs, strict=True)
+    ]
+    columns = [list(column) for column in zip(*rows, strict=True)]
+    with connection.cursor() as cursor:
+        cursor.execute(ATTACH, [*columns, message.pk])
 
 
 def _fetched_again(row: InboundEmail) -> bytes:
@@ -191,10 +227,7 @@ def _open(row: InboundEmail, mail: ParsedEmail, facts: Facts) -> dict[str, Any]:
     if person is facts.staff:  # answers reach them by mail, as they do anyone
         is_primary = not person.addresses.filter(is_primary=True).exists()
         EmailAddress.objects.create(person=person, address=facts.sender, is_primary=is_primary)
-    conversation = Conversation.objects.create(
-        channel=Conversation.Channel.EMAIL, last_seq=1, last_public_seq=1
-    )
-    _sit_down(conversation, person, 0)
+    conversation = _new_conversation(person)
     message = _reply(row, mail, person)
     write_entry(conversation, message, after=0, searched_too=mail.subject)
     ticket = open_ticket(
@@ -217,8 +250,14 @@ def _join(row: InboundEmail, mail: ParsedEmail, facts: Facts, found: Match) -> d
     place = _take_place(found.conversation_id, person)
     conversation = place.conversation
     if place.seat_id is None:
-        left_at = row.received_at if mail.auto_submitted else None
-        _sit_down(conversation, person, conversation.last_seq - 1, left_at=left_at)
+        Participant.objects.create(
+            conversation=conversation,
+            person=person,
+            role=Participant.Role.CUSTOMER,
+            reach=Participant.Reach.EMAIL,
+            sees_after_seq=conversation.last_seq - 1,
+            left_at=row.received_at if mail.auto_submitted else None,
+        )
     elif mail.auto_submitted:
         pass  # a machine changes nothing about who hears how
     elif place.left_at is not None or place.reach != Participant.Reach.EMAIL:
@@ -251,29 +290,44 @@ def _reply(row: InboundEmail, mail: ParsedEmail, person: Person) -> Message:
     )
 
 
+NEW_PERSON = """
+WITH person AS (
+    INSERT INTO tickets_person (name, is_assistant, created_at) VALUES (%s, false, %s) RETURNING id
+)
+INSERT INTO tickets_emailaddress (person_id, address, is_primary) SELECT id, %s, true FROM person
+RETURNING person_id
+"""
+NEW_CONVERSATION = """
+WITH conversation AS (
+    INSERT INTO tickets_conversation (channel, last_seq, last_public_seq, created_at)
+    VALUES ('email', 1, 1, %s) RETURNING id
+)
+INSERT INTO tickets_participant
+    (conversation_id, person_id, role, reach, sees_after_seq, last_read_seq)
+SELECT id, %s, 'customer', 'email', 0, 0 FROM conversation
+RETURNING conversation_id
+"""
+
+
 def _new_person(mail: ParsedEmail, address: str) -> Person:
     """A customer we have not heard of. Nobody else adds this address: we hold its lock."""
     name = (mail.sender.name if mail.sender else "") or address.partition("@")[0]
-    person = Person.objects.create(name=name[:NAME_MAX_CHARS])
-    EmailAddress.objects.create(person=person, address=address)
+    person = Person(name=name[:NAME_MAX_CHARS])
+    person.pk = _inserted(NEW_PERSON, person.name, person.created_at, address)
     return person
 
 
-def _sit_down(
-    conversation: Conversation,
-    person: Person,
-    sees_after_seq: int,
-    *,
-    left_at: datetime | None = None,
-) -> None:
-    Participant.objects.create(
-        conversation=conversation,
-        person=person,
-        role=Participant.Role.CUSTOMER,
-        reach=Participant.Reach.EMAIL,
-        sees_after_seq=sees_after_seq,
-        left_at=left_at,
-    )
+def _new_conversation(person: Person) -> Conversation:
+    """A conversation of one customer, whose first place is taken."""
+    conversation = Conversation(channel=Conversation.Channel.EMAIL, last_seq=1, last_public_seq=1)
+    conversation.pk = _inserted(NEW_CONVERSATION, conversation.created_at, person.pk)
+    return conversation
+
+
+def _inserted(statement: str, *values: Any) -> int:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, values)
+        return int(cursor.fetchall()[0][0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -324,7 +378,5 @@ def _body(mail: ParsedEmail) -> tuple[str, str]:
     if len(body) > limit:
         body, quoted = body[:limit], f"{body[limit:]}\n{quoted}"
     if not body:
-        lines = [_("(This mail has no text.)")]
-        lines += [f"{one.name}, {filesizeformat(one.size)}" for one in mail.attachments[:20]]
-        body = "\n".join(lines)
+        body = _("(This mail has no text.)")
     return body, quoted.strip("\n")

@@ -6,17 +6,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from django.contrib.postgres.expressions import ArraySubquery
 from django.db.models import OuterRef, QuerySet
 from django.db.models.functions import JSONObject
+from django.urls import reverse
 from django.utils.timezone import get_current_timezone, localdate
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from attachments.kinds import IMAGES, SHOWN
 from tickets.access import Viewer, visible_messages
 from tickets.events import role_of
-from tickets.models import Conversation, Message, OutgoingEmail
+from tickets.models import Conversation, Message, MessageFile, OutgoingEmail
 from tickets.views.changes import change_icon, change_sentence
 
 PAGE_ENTRIES = 60
@@ -34,6 +37,29 @@ class Delivery:
     sentence: str
 
 
+# A larger picture is a name to click on: a page must not load what nobody asked to see.
+PREVIEW_MAX_BYTES = 5_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class ShownFile:
+    """A file below a message. `address` stays, and asks whether its reader may have it."""
+
+    name: str
+    type: str
+    size_bytes: int
+    address: str
+
+    @property
+    def is_picture(self) -> bool:
+        return self.type in IMAGES and self.size_bytes <= PREVIEW_MAX_BYTES
+
+    @property
+    def is_shown(self) -> bool:
+        """A browser shows it; otherwise it only saves it."""
+        return self.type in SHOWN
+
+
 @dataclass(slots=True)
 class Entry:
     message: Message
@@ -41,6 +67,7 @@ class Entry:
     is_mine: bool
     is_bubble: bool
     deliveries: list[Delivery]
+    files: list[ShownFile]
     sentence: str  # what a change says, with its icon
     icon: str
     day: date | None = None  # a new day begins here
@@ -107,15 +134,23 @@ def one_entry(viewer: Viewer, conversation: Conversation, seq: int) -> Entry | N
 
 
 def _rows(viewer: Viewer, conversation: Conversation) -> QuerySet[Message]:
-    """Messages with their mails, in one query."""
+    """Messages with their mails and files, in one query."""
     mails = OutgoingEmail.objects.filter(message=OuterRef("pk")).order_by("pk")
     fields = ("address", "state", "attempts", "error", "due_at")
+    files = MessageFile.objects.filter(message=OuterRef("pk")).order_by("pk")
+    about = {
+        "uuid": "attachment__uuid",
+        "name": "attachment__name",
+        "type": "attachment__blob__type",
+        "size_bytes": "attachment__blob__size_bytes",
+    }
     return (
         visible_messages(viewer, conversation)
         .select_related("inbound_email")
         .defer("search", "inbound_email__raw")
         .annotate(
-            mails=ArraySubquery(mails.values(mail=JSONObject(**{name: name for name in fields})))
+            mails=ArraySubquery(mails.values(mail=JSONObject(**{name: name for name in fields}))),
+            shown_files=ArraySubquery(files.values(file=JSONObject(**about))),
         )
     )
 
@@ -148,9 +183,15 @@ def _entry(viewer: Viewer, conversation: Conversation, message: Message) -> Entr
         and conversation.channel == Conversation.Channel.CHAT
         and message.via != Message.Via.EMAIL,
         deliveries=deliveries(vars(message)["mails"]),
+        files=[_shown(file) for file in vars(message)["shown_files"]],
         sentence=change_sentence(message, viewer) if is_change else "",
         icon=change_icon(message) if is_change else "",
     )
+
+
+def _shown(file: dict[str, Any]) -> ShownFile:
+    address = reverse("tickets:file", args=[UUID(file.pop("uuid")), file["name"]])
+    return ShownFile(**file, address=address)
 
 
 def _goes_on(before: Message, message: Message) -> bool:

@@ -1,0 +1,11 @@
+from __future__ import annotations
+
+from django.urls import path
+
+from attachments import views
+
+app_name = "attachments"
+
+urlpatterns = [
+    path("bytes/<str:signed>/<path:name>", views.file_bytes, name="bytes"),
+]

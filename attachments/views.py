@@ -1,0 +1,70 @@
+"""The bytes of a file, for those who bring a link that opens it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Iterator
+
+from asgiref.sync import sync_to_async
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http.response import HttpResponseBase
+from django.utils.http import content_disposition_header
+from django.views.decorators.http import require_safe
+
+from attachments import storage
+from attachments.kinds import SHOWN, UNKNOWN
+from attachments.links import opened
+from attachments.models import Attachment
+from helpdesk.lib.errors import NotFound
+
+RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
+# Whatever a file holds, nothing in it runs, and nothing in it asks for more.
+POLICY = "default-src 'none'; object-src 'self'; style-src 'unsafe-inline'; frame-ancestors 'none'"
+
+
+@require_safe
+def file_bytes(request: HttpRequest, signed: str, name: str) -> HttpResponseBase:
+    """The file, or the range of it that was asked for (RFC 9110, 14). The name is only for
+    people; what is opened is what was signed. Raises NotFound."""
+    link = opened(signed)
+    file = Attachment.objects.select_related("blob").filter(pk=link.attachment_id).first()
+    if file is None or not storage.lies(file.blob.key):
+        raise NotFound
+    size = file.blob.size_bytes
+    start, end = asked_range(request.headers.get("Range", ""), size)
+    if start >= end:
+        return HttpResponse(status=416, headers={"Content-Range": f"bytes */{size}"})
+    shown = file.blob.type in SHOWN and not link.download
+    headers = {
+        "Content-Type": file.blob.type if shown else UNKNOWN,
+        "Content-Disposition": content_disposition_header(not shown, file.name) or "",
+        "Content-Length": str(end - start),
+        "Content-Security-Policy": POLICY,
+        "X-Content-Type-Options": "nosniff",
+        "Accept-Ranges": "bytes",
+        "Cache-Control": "private, max-age=300",
+    }
+    partly = (start, end) != (0, size)
+    if partly:
+        headers["Content-Range"] = f"bytes {start}-{end - 1}/{size}"
+    pieces = storage.read(file.blob.key, start, end)
+    return StreamingHttpResponse(_drawn(pieces), status=206 if partly else 200, headers=headers)
+
+
+def asked_range(header: str, size: int) -> tuple[int, int]:
+    """The first byte and the one after the last. Everything where nothing sensible is asked for;
+    an empty range where what is asked for lies beyond the end."""
+    match = RANGE.fullmatch(header)
+    if match is None or not any(match.groups()):
+        return 0, size
+    first, last = match.groups()
+    if not first:
+        return max(0, size - int(last)), size
+    return int(first), min(size, int(last) + 1) if last else size
+
+
+async def _drawn(pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
+    """Piece by piece from a thread: under ASGI a plain iterator would be read to its end first."""
+    draw = sync_to_async(lambda: next(pieces, None), thread_sensitive=False)
+    while (piece := await draw()) is not None:
+        yield piece

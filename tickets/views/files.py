@@ -1,0 +1,21 @@
+"""The address of a file that stays: it asks the door of its conversation, every time."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from django.http import HttpResponse
+from django.shortcuts import redirect
+from django.views.decorators.http import require_safe
+
+from attachments.links import link_to
+from tickets.access import access_file, viewer_for
+from tickets.views.frame import DeskRequest, desk_page
+
+
+@require_safe
+@desk_page
+def file_link(request: DeskRequest, uuid: UUID, name: str) -> HttpResponse:
+    """On to the bytes. `?download` saves what a browser would otherwise show."""
+    file = access_file(viewer_for(request.user), uuid)
+    return redirect(link_to(file, download="download" in request.GET))
