@@ -43,7 +43,7 @@ def browser(alice: Viewer) -> Client:
 @pytest.fixture
 def _one_of_each(alice: Viewer, ticket: Ticket, chat: Ticket, inbox: Inbox) -> None:
     make.say(alice, ticket, "A new one is on its way.")
-    row = record_inbound(mail())
+    row = record_inbound(mail(files={"serial.txt": ("text/plain", b"K2-0522")}))
     assert row
     work.perform(InboundEmail, row.pk, file_inbound)
     start_session(inbox, origin="https://shop.example", address="192.0.2.1")

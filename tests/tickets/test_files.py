@@ -19,6 +19,7 @@ from attachments.links import link_to
 from attachments.models import Attachment, Blob
 from attachments.operations import purge
 from helpdesk.lib.errors import NotFound
+from helpdesk.management.commands.check_invariants import problems
 from tests.fakes.mails import mail
 from tests.tickets.conftest import Enter
 from tests.tickets.test_mail_in import come_in
@@ -205,5 +206,7 @@ def test_a_file_whose_bytes_are_gone_looks_like_no_file(
     enter: Enter, alice: Viewer, number: int
 ) -> None:
     attachment = file("chip.png")
+    assert not list(problems())
     storage.drop(attachment.blob.key)
     assert opened(enter(alice), attachment).status_code == 404
+    assert [line for line in problems() if "its bytes are gone" in line]

@@ -7,6 +7,8 @@ from django.db import connection
 from django.db.models import Exists, F, Max, OuterRef, Q
 from django.db.models.functions import Coalesce
 
+from attachments import storage
+from attachments.models import Blob
 from tickets.models import Conversation, Message, OutgoingEmail, Participant
 
 MISCOUNTED = """
@@ -36,6 +38,7 @@ def problems() -> Iterator[str]:
     yield from _strangers()
     yield from _leaks()
     yield from _miscounts()
+    yield from _lost_bytes()
 
 
 def _gaps() -> Iterator[str]:
@@ -80,3 +83,9 @@ def _miscounts() -> Iterator[str]:
                 f"counter of inbox {inbox}, {status}, assignee {assignee}: "
                 f"{counted} instead of {real}"
             )
+
+
+def _lost_bytes() -> Iterator[str]:
+    for blob in Blob.objects.iterator():
+        if not storage.lies(blob.key):
+            yield f"stored file {blob.pk} ({blob}): its bytes are gone"
