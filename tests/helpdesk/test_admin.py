@@ -201,6 +201,8 @@ def test_what_was_sent_is_tried_again_too(browser: Client, alice: Viewer, ticket
     work.perform(OutgoingEmail, outgoing.pk, refused)
     at = address(OutgoingEmail, "changelist")
     assert b"The mail server refused the mail." in browser.get(at).content
+    page = browser.get(address(OutgoingEmail, "change", outgoing.pk))
+    assert b"Try again now</button>" in page.content
     form = {"action": "try_again", "_selected_action": [outgoing.pk]}
     assert b"1 is tried again." in browser.post(at, form, follow=True).content
     outgoing.refresh_from_db()
