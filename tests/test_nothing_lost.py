@@ -238,7 +238,10 @@ class Talk:
     def check_mails(self) -> None:
         rows = self.stack.rows(f"SELECT state, decision FROM tickets_inboundemail WHERE {OURS}")
         twice = len(range(0, MAILS, 10))
-        assert Counter(rows) == {("done", "filed"): MAILS, ("done", "duplicate"): twice}
+        counts = Counter(rows)
+        # A worker killed between storing a mail and putting its file away stores it once more.
+        assert counts[("done", "filed")] == MAILS
+        assert counts[("done", "duplicate")] == len(rows) - MAILS >= twice
         query = "SELECT body FROM tickets_message WHERE body LIKE 'Body of mail%%'"
         bodies = self.stack.rows(query)
         expected = {f"Body of mail {i}." for i in range(MAILS)}
