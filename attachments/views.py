@@ -32,7 +32,7 @@ def file_bytes(request: HttpRequest, signed: str, name: str) -> HttpResponseBase
         raise NotFound
     size = file.blob.size_bytes
     start, end = asked_range(request.headers.get("Range", ""), size)
-    if start >= end:
+    if start >= end and size:
         return HttpResponse(status=416, headers={"Content-Range": f"bytes */{size}"})
     shown = file.blob.type in SHOWN and not link.download
     headers = {

@@ -126,6 +126,12 @@ def test_a_part_can_be_asked_for(enter: Enter, alice: Viewer, number: int) -> No
     assert (odd.status_code, len(content(odd))) == (200, size)
 
 
+def test_an_empty_file_is_an_empty_file(enter: Enter, alice: Viewer, inbox: Inbox) -> None:
+    come_in(mail(files={"empty.txt": ("text/plain", b"")}))
+    response = opened(enter(alice), file("empty.txt"))
+    assert (response.status_code, content(response)) == (200, b"")
+
+
 def test_a_stranger_is_asked_to_log_in(number: int) -> None:
     response = Client().get(address(file("chip.png")))
     assert (response.status_code, response["Location"].partition("?")[0]) == (302, "/")
