@@ -131,6 +131,45 @@ def test_a_mail_is_answered_and_its_delivery_shown(page: Page, stack: Stack) -> 
     expect(page.locator("[data-part=head]").get_by_text("Waiting", exact=True)).to_be_visible()
 
 
+def test_a_mail_that_did_not_arrive_is_sent_again_with_one_click(
+    page: Page, new_page: NewPage, stack: Stack
+) -> None:
+    (number,) = stack.row(
+        "SELECT number FROM tickets_ticket WHERE subject LIKE 'Wrong colour kettle%%'"
+    )
+    log_in(page, to=f"/tickets/{number}/")
+    send(page, "The sage one leaves today.")
+    expect(page.get_by_text("Sent to priya")).to_be_visible()
+    stack.rows(
+        "UPDATE tickets_outgoingemail o SET state = 'failed', accepted_at = NULL, "
+        "error = 'The mail server refused the mail.' FROM tickets_message m "
+        "WHERE m.id = o.message_id AND m.body = 'The sage one leaves today.'"
+    )
+    page.reload()
+    expect(page.get_by_text("The mail server refused the mail.")).to_be_visible()
+    editor(page).fill("Half a sentence")
+    page.get_by_role("button", name="Try again now").click()
+    expect(page.get_by_text("Sent to priya")).to_be_visible()
+    expect(page.get_by_role("button", name="Try again now")).to_be_hidden()
+    expect(editor(page)).to_have_value("Half a sentence")
+
+    plain = log_in(new_page(java_script_enabled=False), to="/admin/tickets/outgoingemail/")
+    plain.locator("#result_list tbody th a").first.click()
+    expect(plain.get_by_text("Accepted at")).to_be_visible()
+    expect(plain.get_by_role("button", name="Try again now")).to_have_count(0)  # it was accepted
+    stack.rows(
+        "UPDATE tickets_outgoingemail o SET state = 'failed', accepted_at = NULL "
+        "FROM tickets_message m "
+        "WHERE m.id = o.message_id AND m.body = 'The sage one leaves today.'"
+    )
+    plain.goto("/admin/tickets/outgoingemail/?state__exact=failed")
+    plain.locator("#result_list tbody th a").first.click()
+    plain.get_by_role("button", name="Try again now").click()
+    expect(plain.get_by_text("1 is tried again.")).to_be_visible()
+    query = "SELECT count(*) FROM tickets_outgoingemail WHERE state = 'failed'"
+    stack.wait_until(lambda: stack.row(query) == (0,))
+
+
 def mails(folder: Path) -> list[Any]:
     return [email.message_from_bytes(file.read_bytes()) for file in folder.rglob("*.eml")]
 
