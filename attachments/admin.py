@@ -20,8 +20,8 @@ class AttachmentAdmin(ReadOnly, admin.ModelAdmin[Attachment]):
 
     @admin.display(description=_("type"), ordering="blob__type")
     def type(self, attachment: Attachment) -> str:
-        return attachment.blob.type
+        return attachment.blob.type if attachment.blob else ""
 
     @admin.display(description=_("size (bytes)"), ordering="blob__size_bytes")
-    def size_bytes(self, attachment: Attachment) -> int:
-        return attachment.blob.size_bytes
+    def size_bytes(self, attachment: Attachment) -> int | None:
+        return attachment.blob.size_bytes if attachment.blob else attachment.announced_bytes

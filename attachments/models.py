@@ -1,16 +1,27 @@
-"""Files: bytes that are kept once, and the names they are shown under."""
+"""Files: bytes that are kept once, and the names they are shown under.
+
+uploading ──all bytes are here──> checking ──> ready ──claim──> a message shows it
+                                     └──────> rejected
+"""
 
 from __future__ import annotations
 
 import secrets
 import uuid
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
 from django.utils.timezone import now
 from django.utils.translation import gettext_lazy as _
 
+from helpdesk.lib.errors import NotFound
+from helpdesk.lib.work import Work
+
 NAME_MAX_CHARS = 255
+VIRUS_MAX_CHARS = 120
+OWNER_MAX_CHARS = 40
+REFUSAL_MAX_CHARS = 300
 
 
 def new_key() -> str:
@@ -26,6 +37,15 @@ class Blob(models.Model):
     sha256 = models.CharField(max_length=64, unique=True)
     size_bytes = models.PositiveBigIntegerField(_("size (bytes)"))
     type = models.CharField(_("type"), max_length=127)  # read from the bytes, never from a name
+    # A small picture of what is in it, for those who have not opened it yet.
+    preview_key = models.CharField(max_length=64, blank=True, db_default="", default="")
+    preview_width = models.PositiveSmallIntegerField(db_default=0, default=0)
+    preview_height = models.PositiveSmallIntegerField(db_default=0, default=0)
+    # Null: no scanner has looked at it.
+    scanned_at = models.DateTimeField(_("scanned at"), null=True, blank=True)
+    virus = models.CharField(
+        _("virus"), max_length=VIRUS_MAX_CHARS, blank=True, db_default="", default=""
+    )
     created_at = models.DateTimeField(_("created at"), default=now)
 
     class Meta:
@@ -37,19 +57,96 @@ class Blob(models.Model):
 
 
 class Attachment(models.Model):
-    """A file as somebody gave it to us: a name, and the bytes behind it."""
+    """A file as somebody gave it to us: a name, and the bytes behind it.
+
+    One that comes with a mail is ready when it is written; an upload passes through the states.
+    """
+
+    class State(models.TextChoices):
+        UPLOADING = "uploading", _("Uploading")
+        CHECKING = "checking", _("Checking")
+        READY = "ready", _("Ready")
+        REJECTED = "rejected", _("Rejected")
 
     uuid = models.UUIDField(unique=True, default=uuid.uuid4, editable=False)
     name = models.CharField(_("name"), max_length=NAME_MAX_CHARS)
-    blob = models.ForeignKey(
-        Blob, models.PROTECT, related_name="attachments", verbose_name=_("stored file")
+    state = models.CharField(
+        _("state"),
+        max_length=9,
+        choices=State,
+        default=State.READY,
+        db_default=State.READY,
     )
+    # Why it was rejected: a sentence for whoever uploaded it.
+    refusal = models.CharField(
+        _("refusal"), max_length=REFUSAL_MAX_CHARS, blank=True, default="", db_default=""
+    )
+    blob = models.ForeignKey(
+        Blob,
+        models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="attachments",
+        verbose_name=_("stored file"),
+    )
+    # Who uploads it, as the floors above name them; only they may claim it. Empty: it came by mail.
+    owner = models.CharField(max_length=OWNER_MAX_CHARS, blank=True, default="", db_default="")
+    # Of an upload: where its bytes arrive, how many there will be, and what kinds are taken there.
+    upload_key = models.CharField(max_length=64, null=True, blank=True, editable=False)
+    announced_bytes = models.PositiveBigIntegerField(_("announced (bytes)"), null=True, blank=True)
+    allowed_types = ArrayField(
+        models.CharField(max_length=127), blank=True, default=list, db_default=[]
+    )
+    # When a message took it. Null: nobody shows it, and it goes after a day.
+    claimed_at = models.DateTimeField(_("claimed at"), null=True, blank=True)
     created_at = models.DateTimeField(_("created at"), default=now)
 
     class Meta:
         verbose_name = _("attachment")
         verbose_name_plural = _("attachments")
-        constraints = [models.CheckConstraint(condition=~Q(name=""), name="attachment_has_name")]
+        constraints = [
+            models.CheckConstraint(condition=~Q(name=""), name="attachment_has_name"),
+            models.CheckConstraint(
+                condition=~Q(state="ready") | Q(blob__isnull=False),
+                name="attachment_ready_has_bytes",
+            ),
+            models.CheckConstraint(
+                condition=~Q(state="uploading")
+                | Q(upload_key__isnull=False, announced_bytes__isnull=False),
+                name="attachment_uploading_has_place",
+            ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["created_at"],
+                condition=Q(claimed_at=None),
+                name="attachment_unclaimed",
+            ),
+        ]
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def stored(self) -> Blob:
+        """Its bytes. Raises NotFound where there are none yet."""
+        if self.blob is None:
+            raise NotFound
+        return self.blob
+
+
+class Check(Work):
+    """Work: look into a file before anybody else may have it."""
+
+    TASK = "attachments.check"
+
+    attachment = models.OneToOneField(
+        Attachment, models.CASCADE, related_name="check_work", verbose_name=_("attachment")
+    )
+
+    class Meta(Work.Meta):
+        verbose_name = _("check of a file")
+        verbose_name_plural = _("checks of files")
+
+    def __str__(self) -> str:
+        return str(self.attachment)

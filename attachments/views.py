@@ -28,15 +28,15 @@ def file_bytes(request: HttpRequest, signed: str, name: str) -> HttpResponseBase
     people; what is opened is what was signed. Raises NotFound."""
     link = opened(signed)
     file = Attachment.objects.select_related("blob").filter(pk=link.attachment_id).first()
-    if file is None or not storage.lies(file.blob.key):
+    if file is None or not storage.lies(file.stored.key):
         raise NotFound
-    size = file.blob.size_bytes
+    size = file.stored.size_bytes
     start, end = asked_range(request.headers.get("Range", ""), size)
     if start >= end and size:
         return HttpResponse(status=416, headers={"Content-Range": f"bytes */{size}"})
-    shown = file.blob.type in SHOWN and not link.download
+    shown = file.stored.type in SHOWN and link.way == "show"
     headers = {
-        "Content-Type": file.blob.type if shown else UNKNOWN,
+        "Content-Type": file.stored.type if shown else UNKNOWN,
         "Content-Disposition": content_disposition_header(not shown, file.name) or "",
         "Content-Length": str(end - start),
         "Content-Security-Policy": POLICY,
@@ -47,7 +47,7 @@ def file_bytes(request: HttpRequest, signed: str, name: str) -> HttpResponseBase
     partly = (start, end) != (0, size)
     if partly:
         headers["Content-Range"] = f"bytes {start}-{end - 1}/{size}"
-    pieces = storage.read(file.blob.key, start, end)
+    pieces = storage.read(file.stored.key, start, end)
     return StreamingHttpResponse(_drawn(pieces), status=206 if partly else 200, headers=headers)
 
 

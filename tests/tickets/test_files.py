@@ -108,7 +108,7 @@ def test_only_what_cannot_carry_a_script_is_shown(enter: Enter, alice: Viewer, n
 
 def test_a_part_can_be_asked_for(enter: Enter, alice: Viewer, number: int) -> None:
     attachment = file('größe "2" 📎.bin')
-    size = attachment.blob.size_bytes
+    size = attachment.stored.size_bytes
     browser = enter(alice)
     for asked, start, end in (
         ("bytes=0-99", 0, 100),
@@ -148,7 +148,7 @@ def test_files_of_another_team_look_like_no_files(
 
 
 def test_a_link_that_is_old_or_altered_opens_nothing(number: int) -> None:
-    link = link_to(file("chip.png"), download=False)
+    link = link_to(file("chip.png"), "show")
     assert Client().get(link).status_code == 200
     signed = link.split("/")[3]
     other = "A" if signed[-1] != "A" else "B"
@@ -213,6 +213,6 @@ def test_a_file_whose_bytes_are_gone_looks_like_no_file(
 ) -> None:
     attachment = file("chip.png")
     assert not list(problems())
-    storage.drop(attachment.blob.key)
+    storage.drop(attachment.stored.key)
     assert opened(enter(alice), attachment).status_code == 404
     assert [line for line in problems() if "its bytes are gone" in line]

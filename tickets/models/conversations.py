@@ -106,6 +106,7 @@ class Message(models.Model):
     body = models.TextField(_("body"), blank=True)
     quoted = models.TextField(_("quoted"), blank=True)  # what a mail repeats, folded away
     change = models.JSONField(_("change"), null=True, blank=True)  # {"field", "old", "new", …}
+    file_count = models.PositiveSmallIntegerField(_("files"), default=0, db_default=0)
     sources = models.JSONField(_("sources"), default=list, blank=True)  # [{"title", "url"}]
     # Chosen by the sender, so that sending again is harmless.
     client_token = models.UUIDField(null=True, blank=True, editable=False)
@@ -124,8 +125,10 @@ class Message(models.Model):
             ),
             models.CheckConstraint(
                 condition=Q(kind="change", change__isnull=False)
-                | (~Q(kind="change") & Q(change__isnull=True) & ~Q(body="")),
-                name="message_speaks_or_records",
+                | (
+                    Q(change__isnull=True) & ~Q(kind="change") & (~Q(body="") | Q(file_count__gt=0))
+                ),
+                name="message_speaks_shows_or_records",
             ),
             models.CheckConstraint(
                 condition=Q(kind="reply", audience="everyone")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 
 from django.contrib.postgres.fields import ArrayField
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Lower
@@ -16,6 +17,26 @@ from tickets.models.people import Team
 def new_widget_key() -> str:
     """What a shop's page names its inbox by. Public; it opens nothing by itself."""
     return secrets.token_urlsafe(12)
+
+
+FILE_MAX_MB = 2_000
+
+# What a visitor may send unless the inbox says otherwise: no programs.
+VISITOR_TYPES = [
+    "image/*",
+    "audio/*",
+    "video/*",
+    "text/*",
+    "application/pdf",
+    "application/zip",
+    "application/rtf",
+    "application/msword",
+    "application/vnd.*",
+]
+
+
+def visitor_types() -> list[str]:
+    return list(VISITOR_TYPES)
 
 
 class Desk(models.Model):
@@ -64,6 +85,28 @@ class Inbox(models.Model):
         _("greeting"), max_length=160, blank=True, default="Hello, what can we do for you?"
     )
     assistant_on = models.BooleanField(_("the assistant answers"), default=False)
+    file_max_mb = models.PositiveSmallIntegerField(
+        _("largest file (MB)"),
+        default=25,
+        db_default=25,
+        validators=[MinValueValidator(1), MaxValueValidator(FILE_MAX_MB)],
+    )
+    files_max = models.PositiveSmallIntegerField(
+        _("most files in a message"),
+        default=15,
+        db_default=15,
+        validators=[MinValueValidator(1), MaxValueValidator(100)],
+    )
+    visitor_types = ArrayField(
+        models.CharField(max_length=127),
+        default=visitor_types,
+        blank=True,
+        verbose_name=_("file types visitors may send"),
+        help_text=_(
+            "Media types such as image/* or application/pdf, separated by commas. What a file is "
+            "is read from its content. Empty: every type."
+        ),
+    )
     teams = models.ManyToManyField(
         Team,
         blank=True,

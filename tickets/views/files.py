@@ -18,4 +18,4 @@ from tickets.views.frame import DeskRequest, desk_page
 def file_link(request: DeskRequest, uuid: UUID, name: str) -> HttpResponse:
     """On to the bytes. `?download` saves what a browser would otherwise show."""
     file = access_file(viewer_for(request.user), uuid)
-    return redirect(link_to(file, download="download" in request.GET))
+    return redirect(link_to(file, "save" if "download" in request.GET else "show"))
