@@ -13,6 +13,7 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
 from django.utils.timezone import now
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from helpdesk.lib.errors import NotFound
@@ -133,6 +134,17 @@ class Attachment(models.Model):
         if self.blob is None:
             raise NotFound
         return self.blob
+
+    @property
+    def why_closed(self) -> str:
+        """The sentence for whoever wants to open it and may not; empty where it is open."""
+        if self.blob is not None and self.blob.virus:
+            return gettext("A virus was found in this file: %(virus)s. It cannot be opened.") % {
+                "virus": self.blob.virus
+            }
+        if self.state == self.State.READY:
+            return ""
+        return self.refusal or gettext("This file is being checked.")
 
 
 class Check(Work):

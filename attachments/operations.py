@@ -8,12 +8,13 @@ from datetime import timedelta
 from typing import TypeVar
 
 from django.db import transaction
-from django.db.models import Model, QuerySet
+from django.db.models import ForeignObjectRel, Model, QuerySet
 from django.utils.timezone import now
 
 from attachments import storage
 from attachments.kinds import type_of
-from attachments.models import Attachment, Blob
+from attachments.models import Attachment, Blob, Check
+from attachments.uploads import drop_upload
 
 Row = TypeVar("Row", bound=Model)
 
@@ -50,28 +51,46 @@ RETURNING *
 """
 
 
+def find_or_add(blob: Blob) -> Blob:
+    """The row of these bytes: this one, or another that has the same ones under its own key."""
+    return _write([blob])[blob.sha256]
+
+
 def _written(new: Sequence[Blob]) -> dict[str, Blob]:
-    columns = zip(*((b.key, b.sha256, b.size_bytes, b.type) for b in new), strict=True)
-    rows = {row.sha256: row for row in Blob.objects.raw(WRITE, [list(one) for one in columns])}
+    rows = _write(new)
     for blob in new:
         if rows[blob.sha256].key != blob.key:
             storage.drop(blob.key)
     return rows
 
 
+def _write(new: Sequence[Blob]) -> dict[str, Blob]:
+    columns = zip(*((b.key, b.sha256, b.size_bytes, b.type) for b in new), strict=True)
+    return {row.sha256: row for row in Blob.objects.raw(WRITE, [list(one) for one in columns])}
+
+
 def purge() -> int:
-    """Delete attachments that nothing refers to, and bytes that no attachment shows, once they
+    """Delete attachments that no message shows, and bytes that no attachment shows, once they
     are UNUSED_HOURS old. Returns how many stored files went. Two at once share the work."""
     since = now() - timedelta(hours=UNUSED_HOURS)
     # Who shows an attachment lives on the floors above; they all point here.
-    nobody = {f"{one.name}__isnull": True for one in Attachment._meta.related_objects}
-    _delete(Attachment.objects.filter(created_at__lt=since, **nobody))
-    # The row goes first. A crash in between leaves bytes without a row, which nobody can reach;
-    # the other way round would leave a row without its bytes.
+    nobody = {f"{one.name}__isnull": True for one in _shown_by()}
+    unclaimed = Attachment.objects.filter(created_at__lt=since, claimed_at=None, **nobody)
+    unclaimed = unclaimed.exclude(state=Attachment.State.CHECKING)  # a worker is at its bytes
+    # The row goes first. A crash in between leaves bytes without a row, which nobody can reach
+    # and the doctor finds; the other way round would leave a row without its bytes.
+    for attachment in _delete(unclaimed):
+        drop_upload(attachment)
     blobs = _delete(Blob.objects.filter(created_at__lt=since, attachments=None))
     for blob in blobs:
         storage.drop(blob.key)
+        if blob.preview_key:
+            storage.drop(blob.preview_key)
     return len(blobs)
+
+
+def _shown_by() -> list[ForeignObjectRel]:
+    return [one for one in Attachment._meta.related_objects if one.related_model is not Check]
 
 
 def _delete(unused: QuerySet[Row]) -> list[Row]:

@@ -56,6 +56,11 @@ def visitor(person: Person) -> Viewer:
     return Viewer(person)
 
 
+def owner_of(viewer: Viewer) -> str:
+    """Whose uploads a viewer's are, as `attachments` knows them."""
+    return f"person:{viewer.person.pk}"
+
+
 def visible_inboxes(viewer: Viewer) -> QuerySet[Inbox]:
     """Inboxes without a team are everyone's on staff; the others belong to their teams."""
     if viewer.user is None:

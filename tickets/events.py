@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from attachments.links import link_to
+from attachments.models import Attachment
 from helpdesk.lib.live import ring_on_commit
 from tickets.models import Conversation, Message, Person, Ticket
 
@@ -45,8 +47,29 @@ def as_json(message: Message) -> dict[str, Any]:
         "body": message.body,
         "change": message.change,
         "sources": message.sources,
+        "files": [file_as_json(file.attachment) for file in message.files.all()]
+        if message.file_count
+        else [],
         "created_at": message.created_at.isoformat(),
         "client_token": message.client_token and str(message.client_token),
+    }
+
+
+def file_as_json(attachment: Attachment) -> dict[str, Any]:
+    """A file of a message. `url` and `preview` open it for minutes; both are empty, and
+    `sentence` says why, while nobody may have it."""
+    blob, sentence = attachment.blob, attachment.why_closed
+    preview = bool(blob and blob.preview_key and not sentence)
+    return {
+        "id": str(attachment.uuid),
+        "name": attachment.name,
+        "type": blob.type if blob else "",
+        "size": blob.size_bytes if blob else attachment.announced_bytes,
+        "url": "" if sentence else link_to(attachment, "show"),
+        "preview": link_to(attachment, "preview") if preview else "",
+        "width": blob.preview_width if blob and preview else 0,
+        "height": blob.preview_height if blob and preview else 0,
+        "sentence": sentence,
     }
 
 
@@ -64,6 +87,18 @@ def message_posted(conversation: Conversation, message: Message, *, after: int) 
     else:
         event = {"type": "timeline.grew", "conversation": conversation.pk, "seq": message.seq}
         ring_on_commit(staff(conversation.pk), event)
+
+
+def files_changed(message: Message) -> None:
+    """A file of this message was looked into."""
+    event = {
+        "type": "files.changed",
+        "conversation": message.conversation_id,
+        "seq": message.seq,
+    }
+    ring_on_commit(staff(message.conversation_id), event)
+    if message.is_public:
+        ring_on_commit(everyone(message.conversation_id), event)
 
 
 def delivery_changed(message: Message) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from django import forms
 from django.contrib.auth.forms import AuthenticationForm
@@ -30,19 +30,33 @@ class LoginForm(AuthenticationForm):
         self.fields["password"].widget.attrs |= {"class": "input"}
 
 
+class Uuids(forms.Field):
+    """Every value of a name that comes several times, as UUIDs."""
+
+    widget = forms.MultipleHiddenInput
+
+    def to_python(self, value: list[str] | None) -> list[UUID]:
+        try:
+            return [UUID(text) for text in value or []]
+        except ValueError as error:
+            raise ValidationError(_("One of the files cannot be found.")) from error
+
+
 class ComposerForm(forms.Form):
     """A reply or a note. `client_token` makes sending it twice harmless."""
 
+    file = Uuids(required=False)  # once for each file; a form's `files` are something else
     body = forms.CharField(
         strip=False,
-        error_messages={"required": _("Write something first.")},
+        required=False,
         widget=forms.Textarea({"class": "editor", "rows": 3, "dir": "auto"}),
     )
     client_token = forms.UUIDField(initial=uuid4, widget=forms.HiddenInput)
 
     def clean_body(self) -> str:
         try:
-            return checked(self.cleaned_data["body"])
+            has_files = bool(self.cleaned_data.get("file"))
+            return checked(self.cleaned_data["body"], may_be_empty=has_files)
         except Refused as error:
             raise ValidationError(str(error)) from error
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from celery import shared_task
 
+from attachments.models import Check
 from helpdesk.lib import work
 from tickets.models import InboundEmail, Mailbox, OutgoingEmail
+from tickets.operations import files
 from tickets.operations.counts import fold_counts as fold
 from tickets.operations.email import deliver_email
 from tickets.operations.email import fetch_mailbox as fetch_one
@@ -26,6 +28,11 @@ def fold_counts() -> None:
 @shared_task(name=Mailbox.TASK)
 def fetch_mailbox(pk: int) -> None:
     work.perform(Mailbox, pk, fetch_one)
+
+
+@shared_task(name=Check.TASK)
+def check_file(pk: int) -> None:
+    work.perform(Check, pk, files.check_file, gave_up=files.check_failed)
 
 
 @shared_task(name=InboundEmail.TASK)

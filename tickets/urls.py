@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.contrib.auth.views import LogoutView
 from django.urls import include, path
 
+from tickets.api.uploads import UploadsView, UploadView
 from tickets.views import acts, fragments, pages
 from tickets.views.assistant import assistant
 from tickets.views.files import file_link
@@ -32,6 +33,8 @@ urlpatterns = [
     path("logout/", LogoutView.as_view(), name="logout"),
     path("tickets/", pages.ticket_list, name="list"),
     path("tickets/<int:number>/", include(ticket)),
+    path("files/uploads/", UploadsView.as_view(), name="uploads"),
+    path("files/uploads/<uuid:uuid>", UploadView.as_view(), name="upload"),
     path("files/<uuid:uuid>/<path:name>", file_link, name="file"),
     path("assistant/", assistant, name="assistant"),
 ]

@@ -125,3 +125,7 @@ class Inbox(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def file_max_bytes(self) -> int:
+        return self.file_max_mb * 1024 * 1024

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from uuid import UUID
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _
 
+from attachments.models import Attachment
 from helpdesk.lib import prepared
 from helpdesk.lib.errors import Refused
 from helpdesk.lib.text import clean, says_nothing
 from tickets.access import Viewer, access_conversation
 from tickets.models import Conversation, Message, Participant, Person, Ticket
+from tickets.operations.files import check_limits, read_files, show_files, uploaded_files
 from tickets.operations.timeline import (
     announce,
     append_change,
@@ -44,22 +47,24 @@ def post_reply(
     via: str,
     client_token: UUID | None = None,
     inbox_id: int | None = None,
+    files: Sequence[UUID] = (),
 ) -> Message:
     """Say something to everyone in a conversation, and let its ticket notice.
 
-    `body` is plain text of 1 to MESSAGE_MAX_CHARS characters once trimmed. A second call
-    with the same `client_token` returns the first call's message and does nothing else. One
-    email is queued for each other customer here who is reached by email. If the conversation has no
-    ticket yet, one is opened in `inbox_id`. A reply by staff takes the conversation from the
+    `body` is plain text of 1 to MESSAGE_MAX_CHARS characters once trimmed; it may be empty where
+    there are `files`, ids of ready uploads of the viewer's that no message shows yet. A second
+    call with the same `client_token` returns the first call's message and does nothing else. One
+    email is queued for each other customer here who is reached by email. If the conversation has
+    no ticket yet, one is opened in `inbox_id`. A reply by staff takes the conversation from the
     assistant, and an unassigned ticket becomes theirs.
 
     Raises NotFound if the viewer may not see the conversation, Refused if the body is empty
-    or too long.
+    or too long, or if a file cannot be had.
     """
-    body = checked(body)
+    body = checked(body, may_be_empty=bool(files))
 
     def write() -> Message:
-        return _reply(viewer, conversation_id, body, via, client_token, inbox_id)
+        return _reply(viewer, conversation_id, body, via, client_token, inbox_id, files)
 
     return _once(write, viewer, conversation_id, client_token)
 
@@ -71,7 +76,9 @@ def _reply(
     via: str,
     client_token: UUID | None,
     inbox_id: int | None,
+    files: Sequence[UUID],
 ) -> Message:
+    attached = uploaded_files(viewer, files)
     role = "staff" if viewer.is_staff else "customer"
     message = Message(
         kind=Message.Kind.REPLY,
@@ -79,14 +86,20 @@ def _reply(
         author=viewer.person,
         body=body,
         client_token=client_token,
+        file_count=len(attached),
     )
     conversation = access_conversation(viewer, conversation_id, lock=True)
     ticket = ticket_of(conversation)
     if ticket is None and inbox_id is not None:
-        ticket = open_ticket(conversation, inbox_id=inbox_id, requester=viewer.person, subject=body)
+        subject = body or ", ".join(file.name for file in attached)
+        ticket = open_ticket(
+            conversation, inbox_id=inbox_id, requester=viewer.person, subject=subject
+        )
     if ticket is not None and viewer.is_staff:
         _take(ticket, viewer)
-    append_entry(conversation, message)
+    if ticket is not None and attached:
+        check_limits(ticket.inbox, attached)
+    _append(conversation, message, attached)
     if ticket is not None:
         ticket_hears(ticket, message, role=role)
         announce(ticket, message, role=role)
@@ -103,25 +116,31 @@ def post_note(
     body: str,
     via: str,
     client_token: UUID | None = None,
+    files: Sequence[UUID] = (),
 ) -> Message:
     """Write something that only staff can read. It has no road to the outbox.
 
-    Same rules for `body` and `client_token` as `post_reply`. Raises NotFound as `post_reply`
-    does, Refused if the viewer is not staff.
+    Same rules for `body`, `files` and `client_token` as `post_reply`. Raises as `post_reply` does,
+    and Refused if the viewer is not staff.
     """
     if not viewer.is_staff:
         raise Refused(_("Only staff write notes."))
-    body = checked(body)
+    body = checked(body, may_be_empty=bool(files))
 
     def write() -> Message:
+        attached = uploaded_files(viewer, files)
+        conversation = access_conversation(viewer, conversation_id, lock=True)
+        if attached and (ticket := ticket_of(conversation)):
+            check_limits(ticket.inbox, attached)
         note = Message(
             kind=Message.Kind.NOTE,
             via=via,
             author=viewer.person,
             body=body,
             client_token=client_token,
+            file_count=len(attached),
         )
-        return append_entry(access_conversation(viewer, conversation_id, lock=True), note)
+        return _append(conversation, note, attached)
 
     return _once(write, viewer, conversation_id, client_token)
 
@@ -138,10 +157,12 @@ def mark_read(viewer: Viewer, conversation_id: int, seq: int) -> None:
     ).update(last_read_seq=seq)
 
 
-def checked(body: str) -> str:
+def checked(body: str, *, may_be_empty: bool = False) -> str:
     """The body as it will be stored. Raises Refused with a sentence if it cannot be."""
     body = clean(body).strip()
     if says_nothing(body):
+        if may_be_empty:
+            return ""
         raise Refused(_("Write something first."))
     if len(body) > settings.MESSAGE_MAX_CHARS:
         raise Refused(
@@ -165,9 +186,20 @@ def _once(
     except IntegrityError as refused:
         if "message_token_once" not in str(refused):
             raise
-    return Message.objects.select_related("author").get(
+    message = Message.objects.select_related("author").get(
         conversation=conversation_id, author=viewer.person, client_token=client_token
     )
+    read_files([message])
+    return message
+
+
+def _append(conversation: Conversation, message: Message, files: Sequence[Attachment]) -> Message:
+    """Give a message its place, with its files: they are found by their names, too."""
+    if not files:
+        return append_entry(conversation, message)
+    names = " ".join(file.name for file in files)
+    attach = partial(show_files, files=files)
+    return append_entry(conversation, message, searched_too=names, attach=attach)
 
 
 def _take(ticket: Ticket, viewer: Viewer) -> None:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
-from uuid import uuid4
 
 from django.conf import settings
 from django.db import connection
 from django.utils.translation import gettext as _
 
-from attachments.models import Blob
+from attachments.checks import state_of_mailed, wants_check
+from attachments.models import Attachment, Blob, Check
 from attachments.names import safe_name
 from attachments.operations import keep
 from helpdesk.lib import work
@@ -29,12 +29,14 @@ from tickets.models import (
     EmailAddress,
     InboundEmail,
     Message,
+    MessageFile,
     Participant,
     Person,
 )
 from tickets.models.files import CONTENT_ID_MAX_CHARS as ID_MAX_CHARS
 from tickets.models.people import NAME_MAX_CHARS
 from tickets.models.tickets import SUBJECT_MAX_CHARS
+from tickets.operations.files import remember_files
 from tickets.operations.related import Facts, look_up
 from tickets.operations.timeline import (
     announce,
@@ -72,37 +74,69 @@ def file_inbound(row: InboundEmail) -> None:
     blobs = keep([file.content for file in mail.attachments]) if mail.attachments else []
     with work.closing(row) as fields:
         facts = look_up(row, mail)
+        facts.blobs = blobs
         decided = _decide(row, mail, facts)
-        if blobs and (message := decided.get("message")):
-            _attach(message, mail.attachments, blobs)
         fields |= about | decided
         fields["reason"] = fields["reason"][:REASON_MAX_CHARS]
 
 
-# Both rows of every file in one statement, in the order in which the mail has them.
+# All rows of every file in one statement, in the order in which the mail has them.
 ATTACH = """
 WITH given AS (
-    SELECT * FROM unnest(%s::uuid[], %s::varchar[], %s::bigint[], %s::boolean[], %s::varchar[])
-        WITH ORDINALITY AS one (uuid, name, blob_id, inline, content_id, place)
+    SELECT * FROM unnest(%s::uuid[], %s::varchar[], %s::varchar[], %s::bigint[], %s::boolean[],
+                         %s::varchar[])
+        WITH ORDINALITY AS one (uuid, state, name, blob_id, inline, content_id, place)
 ), attached AS (
-    INSERT INTO attachments_attachment (uuid, name, blob_id, created_at)
-    SELECT uuid, name, blob_id, now() FROM given ORDER BY place
+    INSERT INTO attachments_attachment (uuid, state, name, blob_id, created_at, claimed_at)
+    SELECT uuid, state, name, blob_id, now(), now() FROM given ORDER BY place
     RETURNING id, uuid
+), shown AS (
+    INSERT INTO tickets_messagefile (message_id, attachment_id, inline, content_id)
+    SELECT %s, attached.id, inline, content_id
+      FROM given JOIN attached USING (uuid) ORDER BY place
+), checked AS (
+    INSERT INTO attachments_check (attachment_id, state, attempts, due_at, error)
+    SELECT attached.id, 'queued', 0, now(), ''
+      FROM attached WHERE uuid = ANY(%s::uuid[])
+    RETURNING id, attachment_id
 )
-INSERT INTO tickets_messagefile (message_id, attachment_id, inline, content_id)
-SELECT %s, attached.id, inline, content_id
-  FROM given JOIN attached USING (uuid) ORDER BY place
+SELECT attached.uuid, attached.id, checked.id
+  FROM attached LEFT JOIN checked ON checked.attachment_id = attached.id
 """
 
 
-def _attach(message: Message, files: Sequence[MailFile], blobs: Sequence[Blob]) -> None:
-    rows = [
-        (uuid4(), safe_name(file.name), blob.pk, file.inline, file.content_id[:ID_MAX_CHARS])
-        for file, blob in zip(files, blobs, strict=True)
-    ]
-    columns = [list(column) for column in zip(*rows, strict=True)]
-    with connection.cursor() as cursor:
-        cursor.execute(ATTACH, [*columns, message.pk])
+def _attaching(files: Sequence[MailFile], blobs: Sequence[Blob]) -> Callable[[Message], None]:
+    """What writes the rows of a mail's files, for the message that it became."""
+
+    def attach(message: Message) -> None:
+        made = [
+            MessageFile(
+                message=message,
+                attachment=Attachment(
+                    name=safe_name(file.name), blob=blob, state=state_of_mailed(blob)
+                ),
+                inline=file.inline,
+                content_id=file.content_id[:ID_MAX_CHARS],
+            )
+            for file, blob in zip(files, blobs, strict=True)
+        ]
+        by_uuid = {file.attachment.uuid: file.attachment for file in made}
+        unknown = [uuid for uuid, one in by_uuid.items() if wants_check(one.stored)]
+        columns = zip(*(_columns(file) for file in made), strict=True)
+        with connection.cursor() as cursor:
+            cursor.execute(ATTACH, [*map(list, columns), message.pk, unknown])
+            for uuid, attachment_id, check_id in cursor.fetchall():
+                by_uuid[uuid].pk = attachment_id
+                if check_id is not None:
+                    work.ring_on_commit(Check(pk=check_id))
+        remember_files(message, made)
+
+    return attach
+
+
+def _columns(file: MessageFile) -> tuple[Any, ...]:
+    one = file.attachment
+    return one.uuid, one.state, one.name, one.stored.pk, file.inline, file.content_id
 
 
 def _fetched_again(row: InboundEmail) -> bytes:
@@ -162,12 +196,12 @@ def _join_or_open(row: InboundEmail, mail: ParsedEmail, facts: Facts) -> dict[st
         known=[*facts.ours, *facts.theirs],
     )
     if mail.bounce is not None and (found or mail.bounce.is_standard or not facts.sender):
-        return _file_report(row, mail, mail.bounce, found)
+        return _file_report(row, mail, facts, mail.bounce, found)
     if found is None:
         return _open(row, mail, facts)
     writer = facts.staff or facts.person
     if writer is not None and writer.user_id is not None:
-        return _file_as_note(row, mail, writer, found)
+        return _file_as_note(row, mail, facts, writer, found)
     return _join(row, mail, facts, found)
 
 
@@ -185,7 +219,7 @@ def _filed(message: Message, reason: str) -> dict[str, Any]:
 
 
 def _file_report(
-    row: InboundEmail, mail: ParsedEmail, bounce: Bounce, found: Match | None
+    row: InboundEmail, mail: ParsedEmail, facts: Facts, bounce: Bounce, found: Match | None
 ) -> dict[str, Any]:
     """A delivery report is for staff: what we sent did not arrive."""
     if found is None:
@@ -193,21 +227,28 @@ def _file_report(
     recipient = bounce.recipient or _("a recipient")
     words = _("A mail to %(recipient)s was not delivered.") % {"recipient": recipient}
     body = f"{words}\n{bounce.status} {bounce.reason}".strip()
-    message = _note(row, found.conversation_id, author=None, body=body, quoted=mail.text)
+    message = _note(row, mail, facts, found, author=None, body=body, quoted=mail.text)
     return _filed(message, f"It is a delivery report. {found.reason}")
 
 
 def _file_as_note(
-    row: InboundEmail, mail: ParsedEmail, person: Person, found: Match
+    row: InboundEmail, mail: ParsedEmail, facts: Facts, person: Person, found: Match
 ) -> dict[str, Any]:
     """Anyone can write a colleague's address into From, and customers must not be fooled by it."""
     body, quoted = _body(mail)
-    message = _note(row, found.conversation_id, author=person, body=body, quoted=quoted)
+    message = _note(row, mail, facts, found, author=person, body=body, quoted=quoted)
     return _filed(message, f"It is from the address of someone on staff, so a note. {found.reason}")
 
 
 def _note(
-    row: InboundEmail, conversation_id: int, *, author: Person | None, body: str, quoted: str
+    row: InboundEmail,
+    mail: ParsedEmail,
+    facts: Facts,
+    found: Match,
+    *,
+    author: Person | None,
+    body: str,
+    quoted: str,
 ) -> Message:
     note = Message(
         kind=Message.Kind.NOTE,
@@ -215,9 +256,10 @@ def _note(
         author=author,
         body=body,
         quoted=quoted[: settings.MESSAGE_MAX_CHARS],
+        file_count=len(facts.blobs),
         created_at=row.received_at,
     )
-    return append_entry(locked(conversation_id), note)
+    return append_entry(locked(found.conversation_id), note, **_files(mail, facts))
 
 
 def _open(row: InboundEmail, mail: ParsedEmail, facts: Facts) -> dict[str, Any]:
@@ -228,8 +270,8 @@ def _open(row: InboundEmail, mail: ParsedEmail, facts: Facts) -> dict[str, Any]:
         is_primary = not person.addresses.filter(is_primary=True).exists()
         EmailAddress.objects.create(person=person, address=facts.sender, is_primary=is_primary)
     conversation = _new_conversation(person)
-    message = _reply(row, mail, person)
-    write_entry(conversation, message, after=0, searched_too=mail.subject)
+    message = _reply(row, mail, facts, person)
+    write_entry(conversation, message, after=0, **_files(mail, facts, searched_too=mail.subject))
     ticket = open_ticket(
         conversation,
         inbox_id=facts.inbox_id,
@@ -264,8 +306,8 @@ def _join(row: InboundEmail, mail: ParsedEmail, facts: Facts, found: Match) -> d
         Participant.objects.filter(pk=place.seat_id).update(
             left_at=None, reach=Participant.Reach.EMAIL
         )
-    message = _reply(row, mail, person)
-    write_entry(conversation, message, after=place.after)
+    message = _reply(row, mail, facts, person)
+    write_entry(conversation, message, after=place.after, **_files(mail, facts))
     if ticket := ticket_of(conversation):
         ticket_hears(ticket, message, role="customer", reopens=not mail.auto_submitted)
         announce(ticket, message, role="customer")
@@ -277,7 +319,18 @@ def _join(row: InboundEmail, mail: ParsedEmail, facts: Facts, found: Match) -> d
     return _filed(message, reason)
 
 
-def _reply(row: InboundEmail, mail: ParsedEmail, person: Person) -> Message:
+def _files(mail: ParsedEmail, facts: Facts, *, searched_too: str = "") -> dict[str, Any]:
+    """How the entry that a mail becomes shows its files, and is found by their names."""
+    if not facts.blobs:
+        return {"searched_too": searched_too}
+    names = " ".join(file.name for file in mail.attachments if not file.inline)
+    return {
+        "searched_too": f"{searched_too} {names}",
+        "attach": _attaching(mail.attachments, facts.blobs),
+    }
+
+
+def _reply(row: InboundEmail, mail: ParsedEmail, facts: Facts, person: Person) -> Message:
     body, quoted = _body(mail)
     return Message(
         kind=Message.Kind.REPLY,
@@ -286,6 +339,7 @@ def _reply(row: InboundEmail, mail: ParsedEmail, person: Person) -> Message:
         author=person,
         body=body,
         quoted=quoted,
+        file_count=len(facts.blobs),
         created_at=row.received_at,
     )
 
@@ -372,11 +426,11 @@ def _take_place(conversation_id: int, person: Person) -> _Place:
 
 
 def _body(mail: ParsedEmail) -> tuple[str, str]:
-    """What is shown at once, and what is folded away. Never empty at the front."""
+    """What is shown at once, and what is folded away. Where nothing is to be shown, files are."""
     body, quoted = mail.visible_reply.strip(), mail.quoted.strip("\n")
     limit = settings.MESSAGE_MAX_CHARS
     if len(body) > limit:
         body, quoted = body[:limit], f"{body[limit:]}\n{quoted}"
-    if not body:
+    if not body and not mail.attachments:
         body = _("(This mail has no text.)")
     return body, quoted.strip("\n")

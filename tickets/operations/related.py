@@ -9,6 +9,7 @@ from typing import Any
 
 from django.db import connection
 
+from attachments.models import Blob
 from tickets.mail.addresses import conversations_named, normal, without_tag
 from tickets.mail.parse import ParsedEmail
 from tickets.mail.threading import Known, looked_up
@@ -31,6 +32,7 @@ class Facts:
     person: Person | None = None  # whose address it is
     staff: Person | None = None  # whose login it is
     inbox_id: int | None = None
+    blobs: list[Blob] = field(default_factory=list)  # where the bytes of its files lie, in order
 
 
 # One question instead of seven: on a busy server the round trips cost more than the answers.

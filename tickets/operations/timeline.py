@@ -5,6 +5,7 @@ All of it expects the caller to hold the conversation's lock, inside a transacti
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,13 +58,18 @@ def locked(conversation_id: int) -> Conversation:
 
 
 def append_entry(
-    conversation: Conversation, message: Message, *, searched_too: str = ""
+    conversation: Conversation,
+    message: Message,
+    *,
+    searched_too: str = "",
+    attach: Callable[[Message], None] | None = None,
 ) -> Message:
     """Give an entry the next place in line and tell whoever may see it.
 
     `message` is new and has no place yet. Without an audience it gets that of its kind: replies
     are for everyone, notes and changes for staff. `searched_too` is found by search like the body,
-    such as the subject of a new ticket.
+    such as the subject of a new ticket. `attach` writes the rows of the message's files, whose
+    number it states in `file_count`.
     """
     if not message.audience:
         is_reply = message.kind == Message.Kind.REPLY
@@ -75,11 +81,16 @@ def append_entry(
         conversation.last_public_seq = conversation.last_seq
         changed.append("last_public_seq")
     prepared.save(conversation, *changed)
-    return write_entry(conversation, message, after=after, searched_too=searched_too)
+    return write_entry(conversation, message, after=after, searched_too=searched_too, attach=attach)
 
 
 def write_entry(
-    conversation: Conversation, message: Message, *, after: int, searched_too: str = ""
+    conversation: Conversation,
+    message: Message,
+    *,
+    after: int,
+    searched_too: str = "",
+    attach: Callable[[Message], None] | None = None,
 ) -> Message:
     """Write the entry for the place that `conversation.last_seq` has already been moved to.
 
@@ -87,12 +98,14 @@ def write_entry(
     was taken in a statement of your own.
     """
     message.conversation, message.seq = conversation, conversation.last_seq
-    if message.body:
+    if message.body or message.file_count:
         author = message.author.name if message.author else ""
         text = fold(f"{searched_too} {author} {message.body}"[:SEARCHED_CHARS])
         prepared.insert(message, search=("to_tsvector('simple', %s)", text))
     else:
         prepared.insert(message)
+    if attach is not None:
+        attach(message)
     events.message_posted(conversation, message, after=after)
     return message
 
@@ -146,7 +159,7 @@ def open_ticket(
         opened_at=moment,
         waiting_since=moment,
         last_message_at=moment,
-        last_preview=preview(first.body) if first else "",
+        last_preview=line_of(first) if first else "",
         last_author_name=first.author.name if first and first.author else "",
     )
 
@@ -192,7 +205,7 @@ def ticket_hears(ticket: Ticket, message: Message, *, role: str, reopens: bool =
             ticket.first_reply_at = max(message.created_at, ticket.opened_at)
         ticket.unread = False
     ticket.last_message_at = message.created_at
-    ticket.last_preview = preview(message.body)
+    ticket.last_preview = line_of(message)
     ticket.last_author_name = message.author.name if message.author else ""
     prepared.save(
         ticket,
@@ -207,6 +220,13 @@ def ticket_hears(ticket: Ticket, message: Message, *, role: str, reopens: bool =
     )
     if was == Ticket.Status.SOLVED != ticket.status:
         append_change(ticket, "status", was, ticket.status, author=message.author, via=message.via)
+
+
+def line_of(message: Message) -> str:
+    """A message on one line of a list: its words, or the names of its files."""
+    if message.body or not message.file_count:
+        return preview(message.body)
+    return preview(", ".join(file.attachment.name for file in message.files.all()))
 
 
 def announce(ticket: Ticket, message: Message, *, role: str) -> None:

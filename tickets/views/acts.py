@@ -97,8 +97,10 @@ def _compose(
     form = ComposerForm(request.POST)
     if form.is_valid():
         words = form.cleaned_data
-        message = post(viewer, ticket.conversation_id, via=Message.Via.WEB, **words)
-        if (message.kind, message.body) == (kind, words["body"]):
+        files = words.pop("file")
+        message = post(viewer, ticket.conversation_id, via=Message.Via.WEB, files=files, **words)
+        shown = [file.attachment.uuid for file in message.files.all()] if files else []
+        if (message.kind, message.body, shown) == (kind, words["body"], files):
             return HttpResponse(status=204) if request.htmx else _back(request, number)
         # The token was used before, for other words: someone went back and wrote anew.
         form.add_error("body", _("This form was sent already. Send again to send the new text."))

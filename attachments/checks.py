@@ -1,0 +1,98 @@
+"""Looking into a file before anybody else may have it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from fnmatch import fnmatchcase
+
+from django.utils.translation import gettext as _
+
+from attachments import storage
+from attachments.kinds import SNIFFED_BYTES, type_of
+from attachments.models import Attachment, Blob, Check
+from attachments.operations import find_or_add
+from attachments.uploads import drop_upload
+from helpdesk.lib.errors import GiveUp
+from helpdesk.lib.work import closing
+
+State = Attachment.State
+
+Tell = Callable[[Attachment], None]
+
+
+def check(row: Check, tell: Tell) -> None:
+    """Find out what a file is and whether it may be shown; it ends as ready or rejected.
+
+    Its bytes are read in pieces, whatever its size. `tell(attachment)` is called in the
+    transaction that closes the row. A second call after a crash goes on where the first ended.
+    """
+    attachment = Attachment.objects.select_related("blob").get(pk=row.attachment_id)
+    blob = attachment.blob or _settle(attachment)
+    _let_go_of_copy(attachment)
+    refusal = why_refused(blob.type, attachment.allowed_types)
+    with closing(row):
+        _decide(attachment, refusal)
+        tell(attachment)
+
+
+def gave_up(row: Check, tell: Tell) -> None:
+    """It could not be looked into, however often that was tried: nobody gets it."""
+    attachment = row.attachment
+    _decide(attachment, _("This file could not be checked. Attach it again."))
+    tell(attachment)
+
+
+def wants_check(blob: Blob) -> bool:
+    """Is there something to be found out about bytes that came by mail?"""
+    return _wants_scan(blob)
+
+
+def state_of_mailed(blob: Blob) -> Attachment.State:
+    """A mail is shown at once, but nobody opens its files before they are scanned."""
+    return State.CHECKING if _wants_scan(blob) else State.READY
+
+
+def _wants_scan(blob: Blob) -> bool:
+    return False
+
+
+def why_refused(kind: str, allowed: list[str]) -> str:
+    """A sentence if files of this media type are not taken, else the empty text."""
+    if not allowed or any(fnmatchcase(kind, pattern) for pattern in allowed):
+        return ""
+    return _("Files of this kind (%(type)s) are not taken here.") % {"type": kind}
+
+
+def _decide(attachment: Attachment, refusal: str) -> None:
+    attachment.state = State.REJECTED if refusal else State.READY
+    attachment.refusal = refusal
+    attachment.save(update_fields=["state", "refusal"])
+
+
+def _settle(attachment: Attachment) -> Blob:
+    """The stored file that an upload's bytes are: a new one, or one that was there before."""
+    key = attachment.upload_key or ""
+    size_bytes = storage.size(key)
+    if size_bytes is None or size_bytes != attachment.announced_bytes:
+        raise GiveUp("Its bytes are not what was announced.")
+    sum_so_far = hashlib.sha256()
+    head = b""
+    for piece in storage.read(key, 0, size_bytes):
+        head = head or piece[:SNIFFED_BYTES]
+        sum_so_far.update(piece)
+    blob = find_or_add(
+        Blob(key=key, sha256=sum_so_far.hexdigest(), size_bytes=size_bytes, type=type_of(head))
+    )
+    attachment.blob = blob
+    attachment.save(update_fields=["blob"])
+    return blob
+
+
+def _let_go_of_copy(attachment: Attachment) -> None:
+    """Bytes that we had already are not needed twice. Only once they are gone do we forget where
+    they lay."""
+    if attachment.upload_key:
+        drop_upload(attachment)
+        attachment.upload_key = None
+        attachment.save(update_fields=["upload_key"])

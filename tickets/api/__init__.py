@@ -1,0 +1,1 @@
+"""What staff's scripts ask of us, in JSON."""
