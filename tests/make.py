@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 from typing import Any
 
-from tickets.access import Viewer, visitor
+from attachments.models import Attachment, Check
+from attachments.uploads import Limits, begin_upload, receive_piece
+from helpdesk.lib import work
+from tickets.access import Viewer, owner_of, visitor
 from tickets.models import (
     Conversation,
     EmailAddress,
@@ -17,9 +21,14 @@ from tickets.models import (
     User,
 )
 from tickets.operations import post_reply
+from tickets.operations.files import check_failed, check_file
 from tickets.operations.timeline import open_ticket
 
 PASSWORD = "a long enough password"
+# One black pixel.
+PNG = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg=="
+)
 
 
 def staff(name: str, *teams: Team) -> Viewer:
@@ -68,3 +77,13 @@ def say(who: Viewer, where: Conversation | Ticket, body: str, **more: Any) -> Me
     pk = where.conversation_id if isinstance(where, Ticket) else where.pk
     via = Message.Via.WEB if who.is_staff else Message.Via.WIDGET
     return post_reply(who, pk, body=body, via=via, **more)
+
+
+def upload(who: Viewer, name: str = "photo.png", content: bytes = PNG) -> Attachment:
+    """A file that someone has uploaded and no message shows yet, looked into and ready."""
+    limits = Limits(len(content))
+    begun = begin_upload(owner_of(who), name=name, size_bytes=len(content), limits=limits)
+    receive_piece(owner_of(who), begun.uuid, 0, content)
+    work.perform(Check, begun.check_work.pk, check_file, gave_up=check_failed)
+    begun.refresh_from_db()
+    return begun
