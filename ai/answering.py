@@ -63,6 +63,7 @@ class Question:
     shop: str
     asked: tuple[str, ...]
     before: tuple[Line, ...] = ()
+    shows_files: bool = False  # which the assistant cannot look at
 
     @property
     def text(self) -> str:
@@ -107,6 +108,8 @@ def decide(question: Question, to: Endpoint | None, show: Show) -> Reply | HandO
     """
     if question.meaning == "person":
         return HandOver("asked", "The customer asked for a person.")
+    if question.shows_files and (not question.text.strip() or question.meaning in SMALL_TALK):
+        return HandOver("files", "What was asked is in a file.")
     if to is None:
         return _quote(question)
     try:

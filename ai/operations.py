@@ -166,17 +166,19 @@ def _question(row: Answer) -> Question:
     latest = seen.filter(kind=Message.Kind.REPLY, seq__lte=row.question_seq).order_by("-seq")
     before: list[Line] = []
     asked: list[str] = []
+    shows_files = False
     for message in reversed(list(latest[:HISTORY_MAX_ENTRIES])):
         author = message.author
         if author is None or author.is_assistant or author.user_id:
             before += [Line(True, text) for text in asked]
-            asked = []
+            asked, shows_files = [], False
             before.append(Line(False, message.body))
         else:
             asked.append(message.body)
+            shows_files |= message.file_count > 0
     desk = Desk.objects.first()
     shop = ticket.inbox.from_name or (desk.name if desk else ticket.inbox.name)
-    return Question(shop, tuple(asked), tuple(before))
+    return Question(shop, tuple(asked), tuple(before), shows_files)
 
 
 def _close(row: Answer, decision: Reply | HandOver | Silence) -> bool:

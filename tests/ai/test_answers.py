@@ -16,7 +16,7 @@ from tests.ai.conftest import ask, handler, run, said
 from tests.fakes.openai_server import FakeModel
 from tickets.access import Viewer
 from tickets.models import Inbox, Message, Ticket
-from tickets.operations import solve_ticket, switch_assistant
+from tickets.operations import post_reply, solve_ticket, switch_assistant
 from tickets.operations.timeline import MessagePosted
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("shelf")]
@@ -98,6 +98,26 @@ def test_what_no_article_answers_goes_to_staff(carol: Viewer, shop: Inbox) -> No
     assert changes(ticket)[-1]["reason"] == "nothing_found"
     ticket.refresh_from_db()
     assert ticket.status == "open"
+
+
+@pytest.mark.parametrize("words", ["", "Hi!"])
+def test_a_photo_without_a_question_goes_to_staff(carol: Viewer, shop: Inbox, words: str) -> None:
+    chat = make.conversation(carol)
+    file = make.upload(carol)
+    post_reply(carol, chat.pk, body=words, via="widget", inbox_id=shop.pk, files=[file.uuid])
+    ticket = Ticket.objects.get(conversation=chat)
+    assert run(ticket).outcome == "handed_over"
+    assert (said(ticket), handler(ticket)) == ([], "staff")
+    assert changes(ticket)[-1]["reason"] == "files"
+
+
+def test_a_question_with_a_photo_is_answered(carol: Viewer, shop: Inbox) -> None:
+    chat = make.conversation(carol)
+    words = "How do I descale my kettle?"
+    file = make.upload(carol)
+    post_reply(carol, chat.pk, body=words, via="widget", inbox_id=shop.pk, files=[file.uuid])
+    ticket = Ticket.objects.get(conversation=chat)
+    assert run(ticket).outcome == "answered"
 
 
 @pytest.mark.parametrize("text", ["I want to talk to a human", "Mensch bitte!", "agent"])

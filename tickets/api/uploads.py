@@ -31,7 +31,7 @@ class DeskView(APIView):
         return owner_of(self.viewer)
 
 
-class UploadsView(UploadsMixin, DeskView):
+class UploadsView(DeskView, UploadsMixin):
     """As in `UploadsMixin`, with `?inbox=`, whose limits hold. Raises NotFound for an inbox that
     the viewer cannot see."""
 
@@ -44,5 +44,5 @@ class UploadsView(UploadsMixin, DeskView):
         return Limits(inbox.file_max_bytes)
 
 
-class UploadView(UploadMixin, DeskView):
+class UploadView(DeskView, UploadMixin):
     """As in `UploadMixin`."""

@@ -25,7 +25,7 @@ from tickets.operations.timeline import (
     ticket_of,
 )
 
-Reason = Literal["asked", "nothing_found", "failed", "off"]
+Reason = Literal["asked", "nothing_found", "failed", "off", "files"]
 
 
 def the_assistant() -> Person:

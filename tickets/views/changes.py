@@ -40,6 +40,8 @@ def change_sentence(message: Message, viewer: Viewer) -> SafeString:
             return format_html(_("{who} asked for a person; staff answer now"), who=who)
         case {"field": "handler", "new": "staff", "reason": "nothing_found"}:
             return format_html(_("{who} found no answer and handed over to staff"), who=who)
+        case {"field": "handler", "new": "staff", "reason": "files"}:
+            return format_html(_("{who} cannot look at files and handed over to staff"), who=who)
         case {"field": "handler", "new": "staff", "reason": "failed"}:
             return format_html(_("{who} could not answer and handed over to staff"), who=who)
         case {"field": "handler", "new": "staff", "reason": "off"}:

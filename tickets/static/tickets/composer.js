@@ -5,7 +5,8 @@
 // double click or a lost answer is one message; a changed text gets a new one. Whatever is sent
 // while another message is under way waits for it, so that messages arrive in order.
 
-import { ask } from "./parts.js";
+import { keepUploads, takeFiles } from "../js/uploads.js";
+import { ask, csrfToken } from "./parts.js";
 
 const KEEP_AFTER_MS = 250;
 const TYPING_EVERY_MS = 2_500;
@@ -22,6 +23,8 @@ export function keepComposer(pane, live, { signal, onSent, store = localStorage 
   const key = draftKey(pane.dataset.ticket);
   const words = (name) => pane.querySelector(`[data-words="${name}"]`).content.textContent;
   const kind = () => form.elements.kind.value;
+  const most = () => Number(form.dataset.most);
+  const { uploads: address, inbox } = form.dataset;
 
   let token = form.elements.client_token.value;
   let tried = null; // what was sent with this token, when its answer did not come
@@ -31,25 +34,64 @@ export function keepComposer(pane, live, { signal, onSent, store = localStorage 
   let againTimer = 0;
   let keepTimer = 0;
   let touched = false; // a box that was never used says nothing about a draft of another tab
+  let whenReady = false; // sent while files were on their way
 
-  const say = (text) => {
+  const say = (text, { isError = true } = {}) => {
     errorBox.replaceChildren();
-    if (!text) {
-      box.removeAttribute("aria-invalid");
-      return;
-    }
-    box.setAttribute("aria-invalid", "true");
+    box.toggleAttribute("aria-invalid", false);
+    if (!text) return;
+    if (isError) box.setAttribute("aria-invalid", "true");
     const line = document.createElement("p");
-    line.className = "error";
+    line.className = isError ? "error" : "muted";
     line.textContent = text;
     errorBox.append(line);
   };
-  const same = (one, other) => one && one.body === other.body && one.kind === other.kind;
-  const draft = () => ({ kind: kind(), body: box.value });
+  const same = (one, other) =>
+    one &&
+    one.body === other.body &&
+    one.kind === other.kind &&
+    String(one.files ?? []) === String(other.files);
+  const draft = () => ({ kind: kind(), body: box.value, files: files.ids() });
+  const isEmpty = ({ body, files }) => !body.trim() && !files.length;
+
+  const files = keepUploads({
+    address,
+    begin: `${address}?inbox=${inbox}`,
+    headers: () => ({ "X-CSRFToken": csrfToken() }),
+    list: form.querySelector("[data-files]"),
+    words: {
+      uploading: words("uploading"),
+      checking: words("checking"),
+      failed: words("upload-failed"),
+      lost: words("lost"),
+      out: words("upload-out"),
+      retry: words("retry"),
+      remove: words("remove"),
+      most: words("most"),
+    },
+    most,
+    onChange({ focusLost } = {}) {
+      if (signal.aborted) return;
+      touched = true;
+      keep();
+      if (focusLost) box.focus();
+      if (files.busy()) return;
+      if (whenReady) press();
+      else again();
+    },
+  });
+  const attach = (some) => {
+    say(files.add(some));
+    box.focus();
+  };
 
   const keep = () => {
     clearTimeout(keepTimer);
-    if (box.value.trim()) store.setItem(key, JSON.stringify({ ...draft(), token, tried, waiting, promised }));
+    const uploads = files.saved();
+    if (box.value.trim() || uploads.length) {
+      const { kind, body } = draft();
+      store.setItem(key, JSON.stringify({ kind, body, uploads, token, tried, waiting, promised }));
+    }
     else if (touched) store.removeItem(key);
   };
 
@@ -60,6 +102,7 @@ export function keepComposer(pane, live, { signal, onSent, store = localStorage 
     box.value = kept.body;
     form.elements.kind.value = kept.kind;
     ({ token, tried, waiting, promised } = kept);
+    files.restore(kept.uploads ?? []);
   };
 
   // A sent text stays in the box until it is stored: what comes after it is another message.
@@ -68,15 +111,22 @@ export function keepComposer(pane, live, { signal, onSent, store = localStorage 
 
   const press = () => {
     if (signal.aborted || !checkLength()) return;
+    whenReady = files.busy();
+    if (whenReady || files.stuck()) {
+      say(words(whenReady ? "when-ready" : "stuck"), { isError: !whenReady });
+      return;
+    }
     if (sending || waiting.length) {
       const body = [tried, ...waiting].reduce(after, box.value);
-      if (body.trim()) waiting.push({ kind: kind(), body, token: newToken() });
+      const taken = [tried, ...waiting].flatMap((one) => one.files ?? []);
+      const next = { kind: kind(), body, files: files.ids().filter((id) => !taken.includes(id)) };
+      if (!isEmpty(next)) waiting.push({ ...next, token: newToken() });
       keep();
       if (!sending) send(tried);
       return;
     }
     const now = draft();
-    if (!now.body.trim()) {
+    if (isEmpty(now)) {
       say(words("empty"));
       box.focus();
       return;
@@ -103,6 +153,7 @@ export function keepComposer(pane, live, { signal, onSent, store = localStorage 
     const data = new FormData();
     data.set("body", now.body);
     data.set("client_token", token);
+    for (const id of now.files ?? []) data.append("file", id);
     try {
       await ask(form.querySelector(`[data-send="${now.kind}"]`).formAction, { form: data });
     } catch (error) {
@@ -114,6 +165,7 @@ export function keepComposer(pane, live, { signal, onSent, store = localStorage 
     promised = false;
     // What was typed meanwhile stays, as a message of its own.
     box.value = after(box.value, now);
+    files.forget(now.files ?? []);
     keep();
     say("");
     guard.hidden = true;
@@ -143,7 +195,7 @@ export function keepComposer(pane, live, { signal, onSent, store = localStorage 
 
   // By itself only what is still exactly what the person sent.
   const again = () => {
-    if (signal.aborted || sending || !promised) return;
+    if (signal.aborted || sending || !promised || files.busy()) return;
     if (waiting.length || same(tried, draft())) send(tried);
   };
 
@@ -191,6 +243,7 @@ export function keepComposer(pane, live, { signal, onSent, store = localStorage 
   });
   form.addEventListener("input", () => {
     touched = true;
+    whenReady = false;
     if (!sending) waiting = []; // changed after a failure: from here on it is one text again
     if (checkLength()) say("");
     if (!box.value) guard.hidden = true;
@@ -205,11 +258,21 @@ export function keepComposer(pane, live, { signal, onSent, store = localStorage 
     }
   });
   box.addEventListener("blur", stopTyping);
+  takeFiles({
+    button: form.querySelector("[data-attach]"),
+    input: form.querySelector("[data-file-input]"),
+    zone: pane,
+    box,
+    add: attach,
+    signal,
+  });
   pane.querySelector("[data-guard-show]").addEventListener("click", () => {
     guard.hidden = true;
     pane.querySelector("[data-scroller]").scrollTop = 0;
   });
   addEventListener("pagehide", keep, { signal });
+  // The bytes of a file that is under way are nowhere but here.
+  addEventListener("beforeunload", (event) => files.busy() && event.preventDefault(), { signal });
   signal.addEventListener("abort", () => {
     clearTimeout(againTimer);
     keep();

@@ -22,7 +22,7 @@ export async function ask(url, { signal, form } = {}) {
 }
 
 // The cookie and not the form: signing in again in another tab changes the token.
-function csrfToken() {
+export function csrfToken() {
   return /(?:^|; )csrftoken=([^;]*)/.exec(document.cookie)?.[1] ?? "";
 }
 
