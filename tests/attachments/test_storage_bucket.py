@@ -19,9 +19,10 @@ from django.utils.timezone import now
 from pytest_django.fixtures import Settings
 
 from attachments import bucket as s3
-from attachments import storage
+from attachments import checks, storage
 from attachments.links import Way, link_to
-from attachments.models import Attachment, Blob, new_key
+from attachments.models import Attachment, Blob, Check, new_key
+from attachments.uploads import Limits, begin_upload, form_posted, upload_json
 from helpdesk.env import read_env
 from helpdesk.lib.errors import NotFound, Refused
 from helpdesk.settings import file_origins
@@ -114,6 +115,23 @@ def test_a_form_that_is_used_again_does_not_reach_what_was_moved(bucket: dict[st
     storage.move(key, checked)
     post(form, b"harmful!")
     assert b"".join(storage.read(checked, 0, 8)) == b"harmless"
+
+
+@pytest.mark.django_db
+def test_an_upload_goes_past_us_and_stays_what_was_looked_into(bucket: dict[str, str]) -> None:
+    limits = Limits(max_bytes=100)
+    attachment = begin_upload("person:1", name="a.txt", size_bytes=8, limits=limits)
+    form = storage.Form(**upload_json(attachment)["to"])
+    with pytest.raises(Refused, match="did not arrive"):
+        form_posted("person:1", attachment.uuid)
+    post(form, b"harmless")
+    form_posted("person:1", attachment.uuid)
+    checks.check(Check.objects.get(attachment=attachment), lambda attachment: None)
+    post(form, b"harmful!")  # it is good for an hour
+
+    attachment.refresh_from_db()
+    assert attachment.state == "ready"
+    assert httpx.get(link_to(attachment, "save")).content == b"harmless"
 
 
 def test_nothing_arrives_in_pieces(bucket: dict[str, str]) -> None:
