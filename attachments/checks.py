@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from contextlib import suppress
 from fnmatch import fnmatchcase
 
 from django.utils.translation import gettext as _
 
 from attachments import storage
 from attachments.kinds import SNIFFED_BYTES, type_of
-from attachments.models import Attachment, Blob, Check
+from attachments.models import Attachment, Blob, Check, kept_key
 from attachments.operations import find_or_add
 from attachments.uploads import drop_upload
 from helpdesk.lib.errors import GiveUp
@@ -72,7 +73,9 @@ def _decide(attachment: Attachment, refusal: str) -> None:
 
 def _settle(attachment: Attachment) -> Blob:
     """The stored file that an upload's bytes are: a new one, or one that was there before."""
-    key = attachment.upload_key or ""
+    key = kept_key(attachment.upload_key or "")
+    with suppress(FileNotFoundError):  # then nothing lies there, and it has no size
+        storage.move(attachment.upload_key or "", key)
     size_bytes = storage.size(key)
     if size_bytes is None or size_bytes != attachment.announced_bytes:
         raise GiveUp("Its bytes are not what was announced.")

@@ -12,6 +12,8 @@ TEXT = "text/plain"
 # can carry scripts, and nobody knows what the next format can carry.
 IMAGES = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp", "image/avif"})
 SHOWN = IMAGES | {"application/pdf"}
+# What the small pictures are that we make of files.
+PREVIEW = "image/webp"
 
 
 def type_of(content: bytes) -> str:

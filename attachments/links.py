@@ -8,12 +8,13 @@ from typing import Literal, get_args
 from django.core import signing
 from django.urls import reverse
 
-from attachments.models import Attachment
+from attachments import storage
+from attachments.kinds import PREVIEW, SHOWN
+from attachments.models import Attachment, Blob
+from attachments.storage import LINK_SECONDS
 from helpdesk.lib.errors import NotFound
 
 SALT = "attachments.link"
-LINK_SECONDS = 300
-
 
 # To show it where a browser may, to save it whatever it is, or the small picture of it.
 Way = Literal["show", "save", "preview"]
@@ -25,8 +26,31 @@ class Link:
     way: Way
 
 
+@dataclass(frozen=True, slots=True)
+class Served:
+    """What a way of opening a file leads to."""
+
+    key: str
+    media_type: str
+    shown: bool  # in the browser, under its own type; else it is only ever saved
+
+
+def served(blob: Blob, way: Way) -> Served:
+    if way == "preview":
+        return Served(blob.preview_key, PREVIEW, shown=True)
+    return Served(blob.key, blob.type, shown=way == "show" and blob.type in SHOWN)
+
+
 def link_to(attachment: Attachment, way: Way) -> str:
-    """Where the bytes are for LINK_SECONDS. Ask the file's door before you hand it out."""
+    """Where the bytes are for LINK_SECONDS: here, or in the storage where browsers reach it
+    themselves. Ask the file's door before you hand it out. Raises NotFound where none are yet."""
+    what = served(attachment.stored, way)
+    return storage.public_url(
+        what.key, name=attachment.name, media_type=what.media_type, shown=what.shown
+    ) or _our_own(attachment, way)
+
+
+def _our_own(attachment: Attachment, way: Way) -> str:
     signed = signing.dumps([attachment.pk, way], salt=SALT)
     return reverse("attachments:bytes", args=[signed, attachment.name])
 

@@ -25,10 +25,20 @@ OWNER_MAX_CHARS = 40
 REFUSAL_MAX_CHARS = 300
 
 
-def new_key() -> str:
+UPLOADS = "uploads/"  # what is arriving
+BLOBS = "blobs/"  # what has arrived, and does not change any more
+
+
+def new_key(folder: str = BLOBS) -> str:
     """Where bytes will lie in the storage. Never used twice, and nobody can guess it."""
     key = secrets.token_hex(16)
-    return f"blobs/{key[:2]}/{key}"
+    return f"{folder}{key[:2]}/{key}"
+
+
+def kept_key(upload_key: str) -> str:
+    """Where the bytes of an upload will lie. No form leads there: one can be posted again as long
+    as it is valid, and what was looked into must stay what it was."""
+    return BLOBS + upload_key.removeprefix(UPLOADS)
 
 
 class Blob(models.Model):

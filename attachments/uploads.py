@@ -17,7 +17,7 @@ from django.utils.timezone import now
 from django.utils.translation import gettext as _
 
 from attachments import storage
-from attachments.models import Attachment, Check, new_key
+from attachments.models import UPLOADS, Attachment, Blob, Check, kept_key, new_key
 from attachments.names import safe_name
 from helpdesk.lib.errors import NotFound, Refused
 from helpdesk.lib.work import ring_on_commit
@@ -64,7 +64,7 @@ def begin_upload(owner: str, *, name: str, size_bytes: int, limits: Limits) -> A
         name=name,
         state=State.UPLOADING,
         owner=owner,
-        upload_key=new_key(),
+        upload_key=new_key(UPLOADS),
         announced_bytes=size_bytes,
         allowed_types=list(limits.allowed_types),
     )
@@ -144,9 +144,11 @@ def cancel_upload(owner: str, uuid: UUID) -> None:
 
 def drop_upload(attachment: Attachment) -> None:
     """Remove what has arrived of an upload, unless it became somebody's stored file."""
-    key = attachment.upload_key
-    if key and (attachment.blob is None or attachment.blob.key != key):
-        storage.drop(key)
+    if attachment.upload_key:
+        storage.drop(attachment.upload_key)
+        kept = kept_key(attachment.upload_key)
+        if not Blob.objects.filter(key=kept).exists():
+            storage.drop(kept)
 
 
 def upload_json(attachment: Attachment) -> dict[str, Any]:

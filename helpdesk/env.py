@@ -125,6 +125,42 @@ VARS = (
         secret=True,
     ),
     Var(
+        "S3_BUCKET",
+        str,
+        "",
+        "Private bucket of an S3 API that files lie in. Empty: a folder below HELPDESK_DATA.",
+    ),
+    Var(
+        "S3_ENDPOINT_URL",
+        url("http", "https"),
+        "",
+        "Where we reach that API. Empty: Amazon's in S3_REGION.",
+        needs=("S3_BUCKET",),
+    ),
+    Var(
+        "S3_PUBLIC_ENDPOINT_URL",
+        url("http", "https"),
+        "",
+        "Where browsers reach it, on another host than SITE_URL. Empty: the same address.",
+        needs=("S3_BUCKET",),
+    ),
+    Var("S3_REGION", str, "us-east-1", "Region of the bucket; others than Amazon rarely care."),
+    Var(
+        "S3_ADDRESSING",
+        one_of("path", "virtual"),
+        "path",
+        "Where the bucket's name stands: path (https://host/bucket) or virtual "
+        "(https://bucket.host).",
+    ),
+    Var(
+        "S3_ACCESS_KEY",
+        str,
+        "",
+        "Who we are there. Empty: the role of the machine, as boto3 finds it.",
+        needs=("S3_BUCKET", "S3_SECRET_KEY"),
+    ),
+    Var("S3_SECRET_KEY", str, "", "Its secret.", secret=True, needs=("S3_ACCESS_KEY",)),
+    Var(
         "SMTP_URL",
         url("smtp", "smtps", "smtp+starttls", "folder"),
         "",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -192,14 +193,47 @@ CELERY_BEAT_SCHEDULE = {
 
 # --- Files ----------------------------------------------------------------------------------
 
+
+def files(env: SimpleNamespace, folder: Path) -> dict[str, Any]:
+    """Django's description of the storage for what customers and staff attach.
+
+    In a folder nothing has an address: attachments.views hands every byte out, to those who were
+    let in. In a bucket browsers send and fetch it themselves, with addresses signed for minutes.
+    """
+    if not env.S3_BUCKET:
+        return {"BACKEND": "attachments.folder.Folder", "OPTIONS": {"location": folder}}
+    return {
+        "BACKEND": "attachments.bucket.Bucket",
+        "OPTIONS": {
+            "bucket_name": env.S3_BUCKET,
+            "endpoint_url": s3_endpoint(env),
+            "public_endpoint_url": env.S3_PUBLIC_ENDPOINT_URL or s3_endpoint(env),
+            "region_name": env.S3_REGION,
+            "addressing_style": env.S3_ADDRESSING,
+            "access_key": env.S3_ACCESS_KEY or None,
+            "secret_key": env.S3_SECRET_KEY or None,
+        },
+    }
+
+
+def s3_endpoint(env: SimpleNamespace) -> str:
+    # Amazon's own is named with its region: without, it answers with redirects, on which no
+    # browser posts a form.
+    return env.S3_ENDPOINT_URL or f"https://s3.{env.S3_REGION}.amazonaws.com"
+
+
+def file_origins(env: SimpleNamespace) -> list[str]:
+    """Where browsers send and fetch files besides here, as a content security policy names it."""
+    if not env.S3_BUCKET:
+        return []
+    parts = urlsplit(env.S3_PUBLIC_ENDPOINT_URL or s3_endpoint(env))
+    bucket = f"{env.S3_BUCKET}." if env.S3_ADDRESSING == "virtual" else ""
+    return [f"{parts.scheme}://{bucket}{parts.netloc}"]
+
+
 STORAGES: dict[str, Any] = {
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
-    # What customers and staff attach. Nothing in it has an address: every byte is handed out by
-    # attachments.views, to those who were let in.
-    "files": {
-        "BACKEND": "django.core.files.storage.FileSystemStorage",
-        "OPTIONS": {"location": DATA_DIR / "files"},
-    },
+    "files": files(env, DATA_DIR / "files"),
 }
 
 
@@ -268,7 +302,9 @@ REST_FRAMEWORK = {
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
         "default-src": [SELF],
-        "img-src": [SELF, "data:"],
+        "img-src": [SELF, "data:", *file_origins(env)],
+        "media-src": [SELF, *file_origins(env)],
+        "connect-src": [SELF, *file_origins(env)],
         "object-src": [NONE],
         "base-uri": [NONE],
         "form-action": [SELF],

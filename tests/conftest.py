@@ -3,11 +3,14 @@ see nothing: she works here too, in a team of her own."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 from django.core.cache import cache
 from pytest_django.fixtures import Settings
 
 from tests import make
+from tests.fakes.s3 import s3_server
 from tickets.access import Viewer
 from tickets.models import Inbox, Team, Ticket
 
@@ -23,6 +26,13 @@ def _fresh_limits(request: pytest.FixtureRequest) -> None:
 def _quick_passwords(settings: Settings) -> None:
     """Logins are made in nearly every test; a slow hash guards nobody there."""
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
+@pytest.fixture(scope="session")
+def s3_endpoint() -> Iterator[str]:
+    """A real S3 API over HTTP; `tests.fakes.s3.new_bucket` makes a bucket there."""
+    with s3_server() as endpoint:
+        yield endpoint
 
 
 @pytest.fixture

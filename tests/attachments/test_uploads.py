@@ -6,6 +6,7 @@ import threading
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
+from unittest import mock
 from uuid import uuid4
 
 import pytest
@@ -149,6 +150,15 @@ def test_a_crash_after_finding_the_same_bytes_leaves_no_copy() -> None:
     checks._settle(Attachment.objects.get(pk=attachment.pk))  # and then the worker was gone
     assert checked(attachment).state == State.READY
     assert len(lying() - before) == 1
+
+
+def test_a_crash_after_the_bytes_were_moved_loses_none() -> None:
+    attachment = begun(b"hello")
+    receive_piece(ME, attachment.uuid, 0, b"hello")
+    away = mock.patch("attachments.checks.find_or_add", side_effect=ConnectionError)
+    with away, pytest.raises(ConnectionError):
+        checks._settle(Attachment.objects.get(pk=attachment.pk))
+    assert bytes_of(checked(attachment)) == b"hello"
 
 
 def test_a_kind_that_is_not_taken_is_rejected_whatever_it_is_called() -> None:
