@@ -3,11 +3,15 @@ see nothing: she works here too, in a team of her own."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+
 import pytest
 from django.core.cache import cache
 from pytest_django.fixtures import Settings
 
 from tests import make
+from tests.fakes.clamd import CLAMD, Clamd, clamd
 from tickets.access import Viewer
 from tickets.models import Inbox, Team, Ticket
 
@@ -23,6 +27,17 @@ def _fresh_limits(request: pytest.FixtureRequest) -> None:
 def _quick_passwords(settings: Settings) -> None:
     """Logins are made in nearly every test; a slow hash guards nobody there."""
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
+@pytest.fixture(scope="session")
+def scanner() -> Iterator[Clamd]:
+    """A clamd that knows one virus. Nobody asks it before settings.CLAMD_URL names it."""
+    if CLAMD is None:
+        if os.environ.get("CI"):
+            pytest.fail("clamd is missing: apt-get install clamav-daemon")
+        pytest.skip("clamd is not here: apt-get install clamav-daemon")
+    with clamd() as running:
+        yield running
 
 
 @pytest.fixture
