@@ -3,8 +3,8 @@ from __future__ import annotations
 from django.contrib import admin
 from django.utils.translation import gettext_lazy as _
 
-from attachments.models import Attachment
-from helpdesk.lib.admin import ReadOnly
+from attachments.models import Attachment, Check
+from helpdesk.lib.admin import ReadOnly, WorkAdmin
 
 
 @admin.register(Attachment)
@@ -25,3 +25,13 @@ class AttachmentAdmin(ReadOnly, admin.ModelAdmin[Attachment]):
     @admin.display(description=_("size (bytes)"), ordering="blob__size_bytes")
     def size_bytes(self, attachment: Attachment) -> int | None:
         return attachment.blob.size_bytes if attachment.blob else attachment.announced_bytes
+
+
+@admin.register(Check)
+class CheckAdmin(ReadOnly, WorkAdmin):
+    """What became of looking into files: failed ones can be tried again."""
+
+    list_display = ("attachment", "state", "attempts", "due_at", "error")
+    list_select_related = ("attachment",)
+    list_filter = ("state",)
+    show_full_result_count = False

@@ -3,21 +3,39 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import timedelta
 from fnmatch import fnmatchcase
 
+from django.conf import settings
+from django.utils.timezone import now
 from django.utils.translation import gettext as _
 
 from attachments import storage
 from attachments.kinds import SNIFFED_BYTES, type_of
-from attachments.models import Attachment, Blob, Check, kept_key
+from attachments.models import (
+    PREVIEWS,
+    VIRUS_MAX_CHARS,
+    Attachment,
+    Blob,
+    Check,
+    kept_key,
+    new_key,
+    virus_found,
+)
 from attachments.operations import find_or_add
+from attachments.pictures import DRAWN, preview_of
+from attachments.scan import TooLargeToScan, scan
 from attachments.uploads import drop_upload
 from helpdesk.lib.errors import GiveUp
 from helpdesk.lib.work import closing
 
+log = logging.getLogger(__name__)
+
 State = Attachment.State
+SCAN_GOOD_HOURS = 24
 
 Tell = Callable[[Attachment], None]
 
@@ -32,21 +50,31 @@ def check(row: Check, tell: Tell) -> None:
     blob = attachment.blob or _settle(attachment)
     _let_go_of_copy(attachment)
     refusal = why_refused(blob.type, attachment.allowed_types)
+    if not refusal:
+        refusal = _scan(blob)
+    if not refusal:
+        _draw(blob)
     with closing(row):
         _decide(attachment, refusal)
         tell(attachment)
 
 
 def gave_up(row: Check, tell: Tell) -> None:
-    """It could not be looked into, however often that was tried: nobody gets it."""
+    """It could not be looked into, however often that was tried: who waits for it waits no more."""
     attachment = row.attachment
-    _decide(attachment, _("This file could not be checked. Attach it again."))
+    if attachment.state != State.CHECKING:
+        return  # only a small picture is missing
+    if attachment.owner:
+        refusal = _("This file could not be checked. Attach it again.")
+    else:
+        refusal = _("This file could not be checked. An administrator can try again.")
+    _decide(attachment, refusal)
     tell(attachment)
 
 
 def wants_check(blob: Blob) -> bool:
     """Is there something to be found out about bytes that came by mail?"""
-    return _wants_scan(blob)
+    return _wants_scan(blob) or _wants_preview(blob)
 
 
 def state_of_mailed(blob: Blob) -> Attachment.State:
@@ -55,7 +83,42 @@ def state_of_mailed(blob: Blob) -> Attachment.State:
 
 
 def _wants_scan(blob: Blob) -> bool:
-    return False
+    """Viruses become known after the files they are in."""
+    recently = now() - timedelta(hours=SCAN_GOOD_HOURS)
+    return bool(settings.CLAMD_URL) and (blob.scanned_at is None or blob.scanned_at < recently)
+
+
+def _wants_preview(blob: Blob) -> bool:
+    return blob.type in DRAWN and not blob.preview_key
+
+
+def _scan(blob: Blob) -> str:
+    """The sentence to refuse it with, or the empty text. What is too large for the scanner stays
+    unscanned, and staff are told."""
+    if _wants_scan(blob):
+        try:
+            virus = scan(storage.read(blob.key, 0, blob.size_bytes))
+        except TooLargeToScan as error:
+            log.warning("%s is not scanned: %s", blob, error)
+        else:
+            blob.virus, blob.scanned_at = virus[:VIRUS_MAX_CHARS], now()
+            blob.save(update_fields=["virus", "scanned_at"])
+    return virus_found(blob.virus) if blob.virus else ""
+
+
+def _draw(blob: Blob) -> None:
+    if not _wants_preview(blob):
+        return
+    preview = preview_of(storage.read(blob.key, 0, blob.size_bytes), blob.type)
+    if preview is None:
+        return
+    key = new_key(PREVIEWS)
+    storage.put(key, preview.content)
+    drawn = Blob.objects.filter(pk=blob.pk, preview_key="").update(
+        preview_key=key, preview_width=preview.width, preview_height=preview.height
+    )
+    if not drawn:  # two looked into the same bytes at once
+        storage.drop(key)
 
 
 def why_refused(kind: str, allowed: list[str]) -> str:

@@ -27,6 +27,7 @@ REFUSAL_MAX_CHARS = 300
 
 UPLOADS = "uploads/"  # what is arriving
 BLOBS = "blobs/"  # what has arrived, and does not change any more
+PREVIEWS = "previews/"  # the small pictures we make of it
 
 
 def new_key(folder: str = BLOBS) -> str:
@@ -149,12 +150,16 @@ class Attachment(models.Model):
     def why_closed(self) -> str:
         """The sentence for whoever wants to open it and may not; empty where it is open."""
         if self.blob is not None and self.blob.virus:
-            return gettext("A virus was found in this file: %(virus)s. It cannot be opened.") % {
-                "virus": self.blob.virus
-            }
+            return virus_found(self.blob.virus)
         if self.state == self.State.READY:
             return ""
         return self.refusal or gettext("This file is being checked.")
+
+
+def virus_found(name: str) -> str:
+    """The sentence for a file that has one."""
+    text = gettext("A virus was found in this file: %(virus)s. It cannot be opened.")
+    return text % {"virus": name}
 
 
 class Check(Work):

@@ -57,6 +57,16 @@ def url(*schemes: str) -> Callable[[str], str]:
     return parse
 
 
+def clamd(text: str) -> str:
+    """An address of a virus scanner; the empty text stays empty."""
+    address = urlsplit(text)
+    is_tcp = address.scheme == "tcp"
+    has_place = bool(address.hostname) if is_tcp else address.path.startswith("/")
+    if text and not (has_place and (address.port if is_tcp else address.scheme == "unix")):
+        raise ValueError("write tcp://host:port or unix:/path")
+    return text
+
+
 def one_of(*values: str) -> Callable[[str], str]:
     def parse(text: str) -> str:
         if text not in values:
@@ -167,6 +177,13 @@ VARS = (
         "Where mail leaves: smtp://user:password@host:25, smtps://…, smtp+starttls://… or "
         "folder:PATH. Empty: a folder below HELPDESK_DATA.",
         secret=True,
+    ),
+    Var(
+        "CLAMD_URL",
+        clamd,
+        "",
+        "ClamAV's clamd, which looks for viruses: tcp://host:3310 or unix:/path. Its "
+        "StreamMaxLength must be as large as the largest file. Empty: files are not scanned.",
     ),
     Var(
         "OPENAI_BASE_URL",

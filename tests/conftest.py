@@ -3,6 +3,7 @@ see nothing: she works here too, in a team of her own."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -10,6 +11,7 @@ from django.core.cache import cache
 from pytest_django.fixtures import Settings
 
 from tests import make
+from tests.fakes.clamd import CLAMD, Clamd, clamd
 from tests.fakes.s3 import s3_server
 from tickets.access import Viewer
 from tickets.models import Inbox, Team, Ticket
@@ -33,6 +35,17 @@ def s3_endpoint() -> Iterator[str]:
     """A real S3 API over HTTP; `tests.fakes.s3.new_bucket` makes a bucket there."""
     with s3_server() as endpoint:
         yield endpoint
+
+
+@pytest.fixture(scope="session")
+def scanner() -> Iterator[Clamd]:
+    """A clamd that knows one virus. Nobody asks it before settings.CLAMD_URL names it."""
+    if CLAMD is None:
+        if os.environ.get("CI"):
+            pytest.fail("clamd is missing: apt-get install clamav-daemon")
+        pytest.skip("clamd is not here: apt-get install clamav-daemon")
+    with clamd() as running:
+        yield running
 
 
 @pytest.fixture

@@ -40,6 +40,31 @@ def test_a_port_is_one(port: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "address", ["tcp://clamd:3310", "tcp://[::1]:3310", "unix:/run/clamd.ctl", ""]
+)
+def test_a_scanner_has_an_address(address: str) -> None:
+    found = read_env(KEY | {"CLAMD_URL": address})
+    assert address == found.CLAMD_URL
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "clamd:3310",
+        "tcp:3310",
+        "tcp://clamd",
+        "tcp://clamd:99999",
+        "unix:",
+        "unix:clamd",
+        "http://clamd",
+    ],
+)
+def test_what_is_no_address_of_a_scanner_is_named(address: str) -> None:
+    with pytest.raises(ImproperlyConfigured, match="CLAMD_URL"):
+        read_env(KEY | {"CLAMD_URL": address})
+
+
+@pytest.mark.parametrize(
     ("given", "missing"),
     [
         ({"OPENAI_API_KEY": "sk-1"}, "AI_MODEL"),

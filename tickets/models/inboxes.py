@@ -31,7 +31,9 @@ VISITOR_TYPES = [
     "application/zip",
     "application/rtf",
     "application/msword",
-    "application/vnd.*",
+    "application/vnd.ms-*",
+    "application/vnd.oasis.*",
+    "application/vnd.openxmlformats-*",
 ]
 
 
