@@ -69,6 +69,10 @@ def test_what_is_no_address_of_a_scanner_is_named(address: str) -> None:
     [
         ({"OPENAI_API_KEY": "sk-1"}, "AI_MODEL"),
         ({"OPENAI_BASE_URL": "http://localhost:8080/v1", "AI_MODEL": "m"}, "OPENAI_API_KEY"),
+        ({"S3_BUCKET": "files", "S3_ACCESS_KEY": "k"}, "S3_SECRET_KEY"),
+        ({"S3_BUCKET": "files", "S3_SECRET_KEY": "s"}, "S3_ACCESS_KEY"),
+        ({"S3_ENDPOINT_URL": "http://minio:9000"}, "S3_BUCKET"),
+        ({"S3_PUBLIC_ENDPOINT_URL": "https://files.example"}, "S3_BUCKET"),
     ],
 )
 def test_what_does_nothing_alone_is_named(given: dict[str, str], missing: str) -> None:
