@@ -17,6 +17,8 @@ from helpdesk.lib.errors import GiveUp, TemporaryFailure
 
 CONNECT_SECONDS = 10  # for each answer up to the message itself
 DATA_SECONDS = 40  # for the answer to the message: servers scan it first
+DATA_BYTES_PER_SECOND = 50_000  # of the slowest line that we wait for
+DATA_MAX_SECONDS = 600
 PORTS = {"smtp": 25, "smtps": 465, "smtp+starttls": 587}
 
 
@@ -98,7 +100,9 @@ def _hand_over(
     _accepted(*server.rcpt(recipient), what=recipient)
     before_data()
     if server.sock is not None:
-        server.sock.settimeout(DATA_SECONDS)
+        # One for the whole of it: to write it all, and to hear the answer.
+        seconds = DATA_SECONDS + len(text) / DATA_BYTES_PER_SECOND
+        server.sock.settimeout(min(seconds, DATA_MAX_SECONDS))
     code, answer = server.data(text)
     _accepted(code, answer, what="the mail")
     return f"{code} {answer.decode('utf-8', 'replace')}"
