@@ -18,7 +18,7 @@ from django.utils.timezone import now
 
 from ai.models import Answer, Article
 from attachments.lasting import lasting_link
-from attachments.models import Attachment, FileLink
+from attachments.models import Attachment, Check, FileLink
 from attachments.operations import keep
 from chat.operations import start_session
 from helpdesk.lib import work
@@ -61,6 +61,7 @@ def _one_of_each(alice: Viewer, ticket: Ticket, chat: Ticket, inbox: Inbox) -> N
     work.perform(InboundEmail, row.pk, file_inbound)
     start_session(inbox, origin="https://shop.example", address="192.0.2.1")
     lasting_link(Attachment.objects.get(), "email:1")
+    Check.objects.create(attachment=Attachment.objects.get())
     Mailbox.objects.create(name="Drop", inbox=inbox, kind="folder", folder="mail/in")
     Article.objects.create(title="Descale the kettle", slug="descale", body="Use citric acid.")
     Answer.objects.create(conversation=chat.conversation, question_seq=1)
