@@ -10,6 +10,7 @@ import json
 import re
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
 from queue import Empty, SimpleQueue
@@ -216,26 +217,51 @@ def _read(
     enough: Event,
 ) -> None:
     """Carry chunks from the network to the queue; None ends them, however they end."""
-    import openai  # takes a second: paid by the worker's first answer, not by every command
-
     try:
-        with _open(to, said, tools) as chunks:
+        with _plain_errors(to), _open(to, said, tools) as chunks:
             for chunk in chunks:
                 if enough.is_set():
                     break
                 arrivals.put(chunk)
-    except openai.APITimeoutError:
-        arrivals.put(ModelFailed("The model's endpoint did not answer in time."))
-    except openai.APIConnectionError:
-        arrivals.put(ModelFailed("The model's endpoint could not be reached, or hung up."))
-    except openai.APIStatusError as error:
-        arrivals.put(ModelFailed(_refusal(to, error.status_code, error.code)))
-    except openai.OpenAIError:
-        arrivals.put(ModelFailed("The model's endpoint reported an error while answering."))
-    except (ValueError, TypeError, AttributeError):
-        arrivals.put(ModelFailed(NO_ANSWER))
+    except ModelFailed as failed:
+        arrivals.put(failed)
     finally:
         arrivals.put(None)
+
+
+def models(to: Endpoint) -> set[str] | None:
+    """The models that the endpoint lists; None where it has no list.
+
+    Takes at most a few times CONNECT_SECONDS. Raises ModelFailed if it cannot be reached or
+    does not let us in.
+    """
+    from openai import NotFoundError
+
+    patient = _client(to).with_options(timeout=CONNECT_SECONDS, max_retries=0)
+    with _plain_errors(to):
+        try:
+            return {one.id for one in patient.models.list()}
+        except NotFoundError:
+            return None
+
+
+@contextmanager
+def _plain_errors(to: Endpoint) -> Iterator[None]:
+    """Whatever the client raises becomes ModelFailed; a traceback does not repeat it either."""
+    import openai  # takes a second: paid by the worker's first answer, not by every command
+
+    try:
+        yield
+    except openai.APITimeoutError:
+        raise ModelFailed("The model's endpoint did not answer in time.") from None
+    except openai.APIConnectionError:
+        raise ModelFailed("The model's endpoint could not be reached, or hung up.") from None
+    except openai.APIStatusError as error:
+        raise ModelFailed(_refusal(to, error.status_code, error.code)) from None
+    except openai.OpenAIError:
+        raise ModelFailed("The model's endpoint reported an error while answering.") from None
+    except (ValueError, TypeError, AttributeError):
+        raise ModelFailed(NO_ANSWER) from None
 
 
 def _open(to: Endpoint, said: Sequence[Said], tools: Sequence[Tool]) -> Stream[ChatCompletionChunk]:

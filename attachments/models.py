@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import secrets
 import uuid
+from datetime import date, timedelta
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
@@ -160,6 +161,55 @@ def virus_found(name: str) -> str:
     """The sentence for a file that has one."""
     text = gettext("A virus was found in this file: %(virus)s. It cannot be opened.")
     return text % {"virus": name}
+
+
+class FileLink(models.Model):
+    """What a mail shows instead of a file: whoever has its address gets the file, for weeks.
+
+    Nothing that opens it is stored. The address is signed (attachments.lasting), so whoever reads
+    the database or a copy of it holds no key, and a mail that is sent again has the same address.
+    """
+
+    class State(models.TextChoices):
+        OPEN = "open", _("Open")
+        EXPIRED = "expired", _("Expired")
+        REVOKED = "revoked", _("Revoked")
+        WITHHELD = "withheld", _("Withheld")  # a virus was found after the mail had left
+
+    # Never used twice, as a row's number may be once a database is restored from a copy.
+    uuid = models.UUIDField(unique=True, default=uuid.uuid4, editable=False)
+    attachment = models.ForeignKey(
+        Attachment, models.CASCADE, related_name="links", verbose_name=_("attachment")
+    )
+    # Which mail shows it, as the floors above name it. One mail goes to one person, so that a link
+    # can be taken back from one and left to the others.
+    given_to = models.CharField(_("given to"), max_length=OWNER_MAX_CHARS)
+    expires_at = models.DateTimeField(_("expires at"))
+    revoked_at = models.DateTimeField(_("revoked at"), null=True, blank=True)
+    created_at = models.DateTimeField(_("created at"), default=now)
+
+    class Meta:
+        verbose_name = _("link to a file")
+        verbose_name_plural = _("links to files")
+        constraints = [
+            models.UniqueConstraint(fields=["attachment", "given_to"], name="filelink_once"),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.attachment)
+
+    @property
+    def last_day(self) -> date:
+        """The last day, anywhere, on which it opens the file."""
+        return (self.expires_at - timedelta(days=1)).date()
+
+    @property
+    def state(self) -> State:
+        if self.revoked_at:
+            return self.State.REVOKED
+        if self.expires_at <= now():
+            return self.State.EXPIRED
+        return self.State.WITHHELD if self.attachment.why_closed else self.State.OPEN
 
 
 class Check(Work):

@@ -8,12 +8,12 @@ from datetime import timedelta
 from typing import TypeVar
 
 from django.db import transaction
-from django.db.models import ForeignObjectRel, Model, QuerySet
+from django.db.models import CASCADE, ForeignObjectRel, Model, QuerySet
 from django.utils.timezone import now
 
 from attachments import storage
 from attachments.kinds import type_of
-from attachments.models import Attachment, Blob, Check
+from attachments.models import Attachment, Blob
 from attachments.uploads import drop_upload
 
 Row = TypeVar("Row", bound=Model)
@@ -90,7 +90,8 @@ def purge() -> int:
 
 
 def _shown_by() -> list[ForeignObjectRel]:
-    return [one for one in Attachment._meta.related_objects if one.related_model is not Check]
+    """What would go with an attachment does not keep it."""
+    return [one for one in Attachment._meta.related_objects if one.on_delete is not CASCADE]
 
 
 def _delete(unused: QuerySet[Row]) -> list[Row]:

@@ -53,6 +53,15 @@ def scan(pieces: Iterable[bytes]) -> str:
     raise TemporaryFailure(f"clamd answers: {answer or 'nothing'}")
 
 
+def version() -> str:
+    """Who answers at CLAMD_URL, as they say it: "ClamAV 1.4.2/27500/Mon Jan 6 09:38:00 2025".
+    The second number and the date are of the signatures. Raises TemporaryFailure."""
+    with _connected() as clamd:
+        clamd.settimeout(CONNECT_SECONDS)
+        _sent(clamd, b"zVERSION\0")
+        return _answer(clamd)
+
+
 def _connected() -> socket.socket:
     address = urlsplit(settings.CLAMD_URL)
     try:

@@ -8,4 +8,5 @@ app_name = "attachments"
 
 urlpatterns = [
     path("bytes/<str:signed>/<path:name>", views.file_bytes, name="bytes"),
+    path("l/<str:token>/<path:name>", views.lasting_link, name="lasting"),
 ]

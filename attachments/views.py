@@ -6,16 +6,21 @@ import re
 from collections.abc import AsyncIterator, Iterator
 
 from asgiref.sync import sync_to_async
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
+from django.shortcuts import redirect, render
 from django.utils.http import content_disposition_header
 from django.views.decorators.http import require_safe
 
 from attachments import storage
 from attachments.kinds import SHOWN, UNKNOWN
-from attachments.links import opened
-from attachments.models import Attachment
-from helpdesk.lib.errors import NotFound
+from attachments.lasting import link_of
+from attachments.links import link_to, opened
+from attachments.models import Attachment, FileLink
+from helpdesk.lib.addresses import sender_of
+from helpdesk.lib.errors import NotFound, SlowDown
+from helpdesk.lib.limits import hit
 
 RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 # Whatever a file holds, nothing in it runs, and nothing in it asks for more.
@@ -49,6 +54,32 @@ def file_bytes(request: HttpRequest, signed: str, name: str) -> HttpResponseBase
         headers["Content-Range"] = f"bytes {start}-{end - 1}/{size}"
     pieces = storage.read(file.stored.key, start, end)
     return StreamingHttpResponse(_drawn(pieces), status=206 if partly else 200, headers=headers)
+
+
+STATUS = {
+    FileLink.State.EXPIRED: 410,
+    FileLink.State.REVOKED: 410,
+    FileLink.State.WITHHELD: 403,
+}
+
+
+@require_safe
+def lasting_link(request: HttpRequest, token: str, name: str) -> HttpResponse:
+    """On to the bytes, for whoever has the mail; a page that says why not, once that has ended.
+
+    Raises NotFound for a token that is not ours, SlowDown for an address that tries too often.
+    """
+    if wait := hit(f"lasting:{sender_of(request)}", settings.FILE_LINKS_PER_MINUTE, 60):
+        raise SlowDown(wait)
+    link = link_of(token)
+    if status := STATUS.get(link.state):
+        response = render(request, "attachments/link_ended.html", {"link": link}, status=status)
+    else:
+        asked_to_save = "download" in request.GET
+        response = redirect(link_to(link.attachment, "save" if asked_to_save else "show"))
+    response["Cache-Control"] = "no-store"
+    response["X-Robots-Tag"] = "noindex"  # mails are forwarded, and some archives are public
+    return response
 
 
 def asked_range(header: str, size: int) -> tuple[int, int]:

@@ -186,6 +186,14 @@ VARS = (
         "StreamMaxLength must be as large as the largest file. Empty: files are not scanned.",
     ),
     Var(
+        "MAIL_FILES_MAX_MB",
+        whole,
+        "20",
+        "Files that one mail carries, in MB as they are encoded; the others go as links.",
+    ),
+    Var("FILE_LINK_DAYS", positive, "30", "How long a link in a mail opens its file."),
+    Var("FILE_LINKS_PER_MINUTE", positive, "60", "Such links one network address may try."),
+    Var(
         "OPENAI_BASE_URL",
         url("http", "https"),
         "",

@@ -35,6 +35,13 @@ class plain_errors:
         return self.get_response(request)
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
+        response = self._page(request, error)
+        if response is not None:
+            # What is missing for one is there for another, and after a login for the same one.
+            response["Cache-Control"] = "no-store"
+        return response
+
+    def _page(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
         match error:
             case NotFound():
                 return render(request, "404.html", status=404)

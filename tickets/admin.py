@@ -16,13 +16,16 @@ from django.contrib.auth.forms import AdminUserCreationForm, UserChangeForm
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404
+from django.shortcuts import get_object_or_404, redirect
 from django.template.defaultfilters import filesizeformat
 from django.urls import path, reverse
 from django.utils.html import format_html
 from django.utils.timezone import now
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
 
+from attachments.lasting import revoke
+from attachments.models import FileLink
 from helpdesk.lib.admin import ReadOnly, WorkAdmin
 from tickets.models import (
     Conversation,
@@ -39,6 +42,7 @@ from tickets.models import (
     Ticket,
     User,
 )
+from tickets.operations.enclosures import given_to
 from tickets.views.downloads import original_mail
 
 admin.site.site_title = admin.site.site_header = _("Helpdesk administration")
@@ -227,6 +231,73 @@ class OutgoingEmailAdmin(ReadOnly, WorkAdmin):
     list_select_related = ("message",)
     date_hierarchy = "created_at"
     show_full_result_count = False
+
+
+@admin.register(FileLink)
+class FileLinkAdmin(ReadOnly, admin.ModelAdmin[FileLink]):
+    """Links that stand in mails, each to be taken back with one click.
+
+    It is here because the ticket it belongs to is: attachments know of no messages.
+    """
+
+    list_display = ("attachment", "ticket", "recipient", "expires_at", "link_state")
+    list_filter = ("expires_at", ("revoked_at", admin.EmptyFieldListFilter))
+    list_select_related = (
+        "attachment__blob",
+        "attachment__message_file__message__conversation__ticket",
+    )
+    search_fields = ("attachment__name", "=attachment__blob__sha256")
+    fields = (
+        *("attachment", "ticket", "recipient", "created_at", "expires_at", "revoked_at"),
+        "link_state",
+    )
+    date_hierarchy = "created_at"
+    show_full_result_count = False
+    actions = ["revoke_links"]
+    change_form_template = "tickets/admin/file_link.html"
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[FileLink]:
+        mails = "attachment__message_file__message__outgoing_emails"
+        return super().get_queryset(request).prefetch_related(mails)
+
+    def has_revoke_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("attachments.change_filelink")
+
+    @admin.action(description=_("Revoke"), permissions=["revoke"])
+    def revoke_links(self, request: HttpRequest, links: QuerySet[FileLink]) -> None:
+        count = revoke(links)
+        text = ngettext("%d link is revoked.", "%d links are revoked.", count) % count
+        self.message_user(request, text)
+
+    def get_urls(self) -> list[Any]:
+        view = self.admin_site.admin_view(self.revoke_one)
+        name = "attachments_filelink_revoke"
+        return [path("<int:pk>/revoke/", view, name=name), *super().get_urls()]
+
+    def revoke_one(self, request: HttpRequest, pk: int) -> HttpResponse:
+        if request.method != "POST" or not self.has_revoke_permission(request):
+            raise PermissionDenied
+        self.revoke_links(request, self.get_queryset(request).filter(pk=pk))
+        return redirect("admin:attachments_filelink_change", pk)
+
+    @admin.display(description=_("ticket"))
+    def ticket(self, link: FileLink) -> str:
+        file = getattr(link.attachment, "message_file", None)
+        ticket = getattr(file.message.conversation, "ticket", None) if file else None
+        if ticket is None:
+            return ""
+        address = reverse("tickets:ticket", args=[ticket.number])
+        return format_html('<a href="{}">{}</a>', address, ticket)
+
+    @admin.display(description=_("recipient"))
+    def recipient(self, link: FileLink) -> str:
+        file = getattr(link.attachment, "message_file", None)
+        mails = file.message.outgoing_emails.all() if file else []
+        return next((mail.address for mail in mails if given_to(mail) == link.given_to), "")
+
+    @admin.display(description=_("state"))
+    def link_state(self, link: FileLink) -> str:
+        return str(link.state.label)
 
 
 class ParticipantInline(ReadOnly, admin.TabularInline[Participant, Conversation]):

@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from functools import partial
 from threading import Event, Thread
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar, cast
 
 from celery import current_app
 from django.apps import apps
@@ -31,12 +31,13 @@ from django.utils.timezone import now
 from django.utils.translation import gettext_lazy as _
 
 from helpdesk.lib.errors import GiveUp, TemporaryFailure
-from helpdesk.lib.redis_client import asking_redis
+from helpdesk.lib.redis_client import AWAY, asking_redis, redis_client
 
 log = logging.getLogger(__name__)
 
 ERROR_MAX_CHARS = 2_000
 SWEEP_BATCH_ROWS = 200
+SWEPT_KEY = "work:swept_at"
 # A row that was rung less than this long ago is on its way to a worker; the sweep leaves it.
 RING_GRACE_SECONDS = 5
 # A piece of work that takes longer than this hangs: its lease is left to run out.
@@ -259,7 +260,23 @@ def sweep() -> int:
         for pk in overdue(model):
             ring(model, pk)
             rung += 1
+    _note_sweep()
     return rung
+
+
+def _note_sweep() -> None:
+    try:
+        with asking_redis():
+            redis_client().set(SWEPT_KEY, now().isoformat())
+    except AWAY as error:
+        log.warning("sweep not noted: %s", error)
+
+
+def swept_at() -> datetime | None:
+    """When the last sweep ended, on whatever machine; None if Redis knows of none. Raises a
+    RedisError if Redis is away."""
+    noted = cast("bytes | None", redis_client().get(SWEPT_KEY))
+    return datetime.fromisoformat(noted.decode()) if noted else None
 
 
 def overdue(model: type[Work]) -> Iterable[int]:

@@ -10,20 +10,33 @@ from unittest import mock
 
 import pytest
 from django.contrib import admin
+from django.contrib.auth.models import Permission
 from django.db.models import Model
 from django.test import Client
 from django.urls import reverse
 from django.utils.timezone import now
 
 from ai.models import Answer, Article
+from attachments.lasting import lasting_link
+from attachments.models import Attachment, Check, FileLink
+from attachments.operations import keep
 from chat.operations import start_session
 from helpdesk.lib import work
 from helpdesk.lib.errors import GiveUp
 from tests import make
 from tests.fakes.mails import mail
 from tickets.access import Viewer
-from tickets.models import Desk, InboundEmail, Inbox, Mailbox, OutgoingEmail, Ticket
+from tickets.models import (
+    Desk,
+    InboundEmail,
+    Inbox,
+    Mailbox,
+    MessageFile,
+    OutgoingEmail,
+    Ticket,
+)
 from tickets.operations.email import file_inbound, record_inbound
+from tickets.operations.enclosures import given_to
 
 pytestmark = pytest.mark.django_db
 
@@ -47,6 +60,8 @@ def _one_of_each(alice: Viewer, ticket: Ticket, chat: Ticket, inbox: Inbox) -> N
     assert row
     work.perform(InboundEmail, row.pk, file_inbound)
     start_session(inbox, origin="https://shop.example", address="192.0.2.1")
+    lasting_link(Attachment.objects.get(), "email:1")
+    Check.objects.create(attachment=Attachment.objects.get())
     Mailbox.objects.create(name="Drop", inbox=inbox, kind="folder", folder="mail/in")
     Article.objects.create(title="Descale the kettle", slug="descale", body="Use citric acid.")
     Answer.objects.create(conversation=chat.conversation, question_seq=1)
@@ -207,3 +222,45 @@ def test_what_was_sent_is_tried_again_too(browser: Client, alice: Viewer, ticket
     assert b"1 is tried again." in browser.post(at, form, follow=True).content
     outgoing.refresh_from_db()
     assert outgoing.state == "queued"
+
+
+@pytest.fixture
+def link(alice: Viewer, ticket: Ticket) -> FileLink:
+    """A link in a mail of Alice's to Carol."""
+    message = make.say(alice, ticket, "See the film.")
+    (blob,) = keep([b"a film"])
+    film = Attachment.objects.create(name="film.mp4", blob=blob, claimed_at=now())
+    MessageFile.objects.create(message=message, attachment=film)
+    return lasting_link(film, given_to(message.outgoing_emails.get()))
+
+
+def test_a_link_in_a_mail_is_taken_back_with_one_click(
+    browser: Client, link: FileLink, ticket: Ticket
+) -> None:
+    at = address(FileLink, "changelist")
+    page = browser.get(at).content.decode()
+    for shown in ("film.mp4", "carol@mail.example", f'href="/tickets/{ticket.number}/"', ">Open<"):
+        assert shown in page
+    form = {"action": "revoke_links", "_selected_action": [link.pk]}
+    assert b"1 link is revoked." in browser.post(at, form, follow=True).content
+    assert b">Revoked<" in browser.get(at).content
+
+
+def test_a_link_is_taken_back_on_its_own_page_by_those_who_may(
+    browser: Client, bob: Viewer, link: FileLink
+) -> None:
+    at, act = address(FileLink, "change", link.pk), address(FileLink, "revoke", link.pk)
+    assert b">Revoke</button>" in browser.get(at).content
+    assert browser.get(act).status_code == 403
+
+    assert bob.user
+    bob.user.user_permissions.add(Permission.objects.get(codename="view_filelink"))
+    looks = Client()
+    looks.force_login(bob.user)
+    assert b">Revoke</button>" not in looks.get(at).content
+    assert looks.post(act).status_code == 403
+    link.refresh_from_db()
+    assert link.revoked_at is None
+
+    assert b"1 link is revoked." in browser.post(act, follow=True).content
+    assert b">Revoke</button>" not in browser.get(at).content

@@ -104,6 +104,16 @@ def test_commands_in_another_terminal_find_what_runs(up: Stack) -> None:
     assert (up.data / "kept.env").stat().st_mode & 0o777 == 0o600
 
 
+def test_the_doctor_finds_what_runs_well_and_says_what_does_not(up: Stack) -> None:
+    lines = up.manage("doctor").splitlines()
+    levels = {line[9:20].strip(): line.split()[0] for line in lines}
+    assert levels.pop("settings") == "warning", "it is not served over https"
+    assert levels.pop("mail out") == "warning", "mail is written to a folder"
+    assert set(levels.values()) == {"ok"}, lines
+    assert len(lines) == 13
+    assert any("celery@" in line for line in lines)
+
+
 def test_data_and_key_outlive_a_stop_and_a_kill() -> None:
     with data_folder() as folder, running(Stack(folder, settings=BARE)) as stack:
         stack.rows("CREATE TABLE kept AS SELECT 7 AS number")

@@ -8,7 +8,7 @@ import smtplib
 import socket
 import ssl
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from email.message import EmailMessage
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -17,6 +17,8 @@ from helpdesk.lib.errors import GiveUp, TemporaryFailure
 
 CONNECT_SECONDS = 10  # for each answer up to the message itself
 DATA_SECONDS = 40  # for the answer to the message: servers scan it first
+DATA_BYTES_PER_SECOND = 50_000  # of the slowest line that we wait for
+DATA_MAX_SECONDS = 600
 PORTS = {"smtp": 25, "smtps": 465, "smtp+starttls": 587}
 
 
@@ -34,12 +36,40 @@ def send(
     if url.startswith("folder:"):
         before_data()
         return _drop(mail, Path(url.removeprefix("folder:")))
-    try:
+    with _plain_errors():
         server = _connection(url)
         try:
             return _hand_over(server, mail, sender, recipient, before_data)
         finally:
             _leave(server)
+
+
+def reach(url: str) -> str:
+    """Connect to whoever `url` names, log in, and leave; return who is there. Sends nothing.
+
+    Raises GiveUp or TemporaryFailure if that does not succeed.
+    """
+    if url.startswith("folder:"):
+        folder = Path(url.removeprefix("folder:"))
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            tempfile.TemporaryFile(dir=folder).close()
+        except OSError as error:
+            raise TemporaryFailure(f"Mail cannot be written to {folder}: {error}") from error
+        return f"Mail is written to {folder}."
+    with _plain_errors():
+        server = _connection(url)
+        try:
+            _accepted(*server.ehlo(), what="our name")
+        finally:
+            _leave(server)
+    return f"{urlsplit(url).hostname} answers."
+
+
+@contextlib.contextmanager
+def _plain_errors() -> Iterator[None]:
+    try:
+        yield
     except smtplib.SMTPDataError as error:
         kind = GiveUp if 500 <= error.smtp_code < 600 else TemporaryFailure
         raise kind(f"The mail server refused the mail: {_words(error)}") from error
@@ -98,7 +128,9 @@ def _hand_over(
     _accepted(*server.rcpt(recipient), what=recipient)
     before_data()
     if server.sock is not None:
-        server.sock.settimeout(DATA_SECONDS)
+        # One for the whole of it: to write it all, and to hear the answer.
+        seconds = DATA_SECONDS + len(text) / DATA_BYTES_PER_SECOND
+        server.sock.settimeout(min(seconds, DATA_MAX_SECONDS))
     code, answer = server.data(text)
     _accepted(code, answer, what="the mail")
     return f"{code} {answer.decode('utf-8', 'replace')}"

@@ -25,6 +25,7 @@ from tickets.mail.parse import RAW_MAX_BYTES
 from tickets.mail.render import Letter, one_line, render
 from tickets.mail.send import send
 from tickets.models import InboundEmail, Mailbox, Message, OutgoingEmail, Ticket
+from tickets.operations.enclosures import with_files
 from tickets.operations.filing import file_inbound
 from tickets.operations.timeline import append_change, locked, ticket_of
 
@@ -216,6 +217,7 @@ def deliver(outgoing: OutgoingEmail) -> None:
     letter = _letter(outgoing, message, ticket)
     if not is_address(letter.to_address):
         raise GiveUp(f"{letter.to_address} is no address.")
+    letter = with_files(letter, outgoing, message)
     try:
         mail = render(letter)
     except ValueError as error:

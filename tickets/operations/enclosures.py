@@ -1,0 +1,59 @@
+"""Files that leave with a mail. The storage is talked to here, outside any transaction."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from django.conf import settings
+
+from attachments import storage
+from attachments.lasting import address_of, lasting_link
+from attachments.models import Attachment
+from helpdesk.lib.errors import TemporaryFailure
+from tickets.mail.render import Enclosed, Letter, Linked, Withheld, fitting
+from tickets.models import Message, OutgoingEmail
+
+
+def with_files(letter: Letter, outgoing: OutgoingEmail, message: Message) -> Letter:
+    """The letter with the message's files: in it, as links, or with why they are not sent.
+
+    Raises TemporaryFailure while bytes cannot be read: a reply never leaves without its files.
+    """
+    rows = message.files.filter(inline=False).select_related("attachment__blob")
+    files = [row.attachment for row in rows] if message.file_count else []
+    sent = [file for file in files if not file.why_closed]
+    room = settings.MAIL_FILES_MAX_MB * 1024 * 1024
+    fits = fitting([file.stored.size_bytes for file in sent], room)
+    links = [_linked(file, outgoing) for file, fit in zip(sent, fits, strict=True) if not fit]
+    return replace(
+        letter,
+        enclosed=[_enclosed(file) for file, fit in zip(sent, fits, strict=True) if fit],
+        linked=[one for one in links if isinstance(one, Linked)],
+        withheld=[
+            *(Withheld(file.name, file.why_closed) for file in files if file.why_closed),
+            *(one for one in links if isinstance(one, Withheld)),
+        ],
+    )
+
+
+def _enclosed(file: Attachment) -> Enclosed:
+    blob = file.stored
+    try:
+        content = b"".join(storage.read(blob.key, 0, blob.size_bytes))
+    except OSError as error:
+        raise TemporaryFailure(f"{file.name} cannot be read: {error.strerror or error}") from error
+    if len(content) != blob.size_bytes:
+        raise TemporaryFailure(f"{file.name} is not whole in the storage.")
+    return Enclosed(file.name, blob.type, content)
+
+
+def given_to(outgoing: OutgoingEmail) -> str:
+    """What the links of a mail are known by."""
+    return f"email:{outgoing.pk}"
+
+
+def _linked(file: Attachment, outgoing: OutgoingEmail) -> Linked | Withheld:
+    link = lasting_link(file, given_to(outgoing))
+    if link.revoked_at:
+        return Withheld(file.name, "It was taken back.")
+    return Linked(file.name, file.stored.size_bytes, address_of(link), link.last_day)
