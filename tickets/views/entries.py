@@ -46,6 +46,7 @@ KIND_ICONS: dict[Kind, str] = {
     "text": "file-text",
     "other": "file",
 }
+THUMB_PX = (104, 78)
 # The end of a name that stays when a long one is cut: what kind of file it says it is.
 ENDING_MAX_CHARS = 10
 
@@ -73,6 +74,11 @@ class ShownFile:
     def preview(self) -> str:
         """Where its small picture is; empty while there is none."""
         return reverse("tickets:preview", args=[self.uuid]) if self.width else ""
+
+    @property
+    def is_small(self) -> bool:
+        """Smaller than the place for it: it would be blurred there."""
+        return 0 < self.width < THUMB_PX[0] and self.height < THUMB_PX[1]
 
     @property
     def icon(self) -> str:

@@ -59,7 +59,7 @@ export function lightbox(dialog = document.querySelector("[data-lightbox]")) {
     stage.replaceChildren();
     const timer = setTimeout(() => say("loading"), LOADING_SHOWN_AFTER_MS);
     signal.addEventListener("abort", () => clearTimeout(timer));
-    draw[kind](link, signal).then(
+    draw[kind](link, signal, stage).then(
       (drawn) => {
         if (signal.aborted) return;
         clearTimeout(timer);
@@ -123,11 +123,12 @@ export function lightbox(dialog = document.querySelector("[data-lightbox]")) {
 
 // For each kind: what to put on the stage, once it is there; null where there is nothing to see.
 const draw = {
-  async image(link, signal) {
+  async image(link, signal, stage) {
     const picture = new Image();
     picture.alt = link.dataset.name;
     picture.src = link.href;
     await arrival(picture, "load", link, signal);
+    if (picture.naturalWidth < stage.clientWidth && picture.naturalHeight < stage.clientHeight) return picture;
     const zoom = document.createElement("button");
     zoom.type = "button";
     zoom.className = "lightbox-zoom";
@@ -139,9 +140,9 @@ const draw = {
       zoom.setAttribute("aria-pressed", full);
       // What was clicked stays in sight; a key has no place, and the middle does.
       const [x, y] = detail ? [offsetX / width, offsetY / height] : [0.5, 0.5];
-      zoom.parentElement.scrollTo(
-        x * picture.offsetWidth - zoom.parentElement.clientWidth / 2,
-        y * picture.offsetHeight - zoom.parentElement.clientHeight / 2,
+      stage.scrollTo(
+        x * picture.offsetWidth - stage.clientWidth / 2,
+        y * picture.offsetHeight - stage.clientHeight / 2,
       );
     });
     return zoom;
@@ -157,10 +158,19 @@ const draw = {
     // In a stream, a character that is cut off at the end is left out.
     const bytes = (await response.arrayBuffer()).slice(0, TEXT_BYTES);
     text.textContent = new TextDecoder().decode(bytes, { stream: true });
+    const whole = Number(response.headers.get("Content-Range")?.split("/")[1]);
+    if (whole > TEXT_BYTES) text.append("\n…");
     return text;
   },
   async pdf(link) {
-    return link.querySelector("img")?.cloneNode() ?? null;
+    const page = link.querySelector("img");
+    if (!page) return null;
+    const open = document.createElement("a");
+    open.href = link.href;
+    open.target = "_blank";
+    open.append(page.cloneNode());
+    open.firstChild.alt = link.dataset.name;
+    return open;
   },
   async other() {
     return null;
