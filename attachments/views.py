@@ -19,7 +19,10 @@ from helpdesk.lib.errors import NotFound
 
 RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 # Whatever a file holds, nothing in it runs, and nothing in it asks for more.
-POLICY = "default-src 'none'; object-src 'self'; style-src 'unsafe-inline'; frame-ancestors 'none'"
+POLICY = (
+    "default-src 'none'; object-src 'self'; media-src 'self'; style-src 'unsafe-inline'; "
+    "frame-ancestors 'none'"
+)
 
 
 @require_safe
