@@ -187,11 +187,12 @@ async function player(element, link, signal) {
   await arrival(made, "loadedmetadata", link, signal);
   // The address behind the link opens for minutes only: a long pause ends with a fresh one.
   made.addEventListener("error", () => {
+    if (made.error?.code !== MediaError.MEDIA_ERR_NETWORK) return;
     const { currentTime, paused } = made;
     made.src = link.href;
     made.currentTime = currentTime;
     if (!paused) made.play();
-  }, { once: true });
+  });
   return made;
 }
 
