@@ -10,9 +10,9 @@ from django.urls import reverse
 
 from attachments import storage
 from attachments.kinds import PREVIEW, SHOWN
-from attachments.models import Attachment, Blob
+from attachments.models import Attachment
 from attachments.storage import LINK_SECONDS
-from helpdesk.lib.errors import NotFound
+from helpdesk.lib.errors import NotFound, Refused
 
 SALT = "attachments.link"
 
@@ -35,16 +35,23 @@ class Served:
     shown: bool  # in the browser, under its own type; else it is only ever saved
 
 
-def served(blob: Blob, way: Way) -> Served:
+def served(attachment: Attachment, way: Way) -> Served:
+    """What may be handed out in this way: every door asks here. Raises NotFound where there is
+    nothing, Refused with a sentence for what nobody may have."""
+    if attachment.why_closed:
+        raise Refused(attachment.why_closed)
+    blob = attachment.stored
     if way == "preview":
+        if not blob.preview_key:
+            raise NotFound
         return Served(blob.preview_key, PREVIEW, shown=True)
     return Served(blob.key, blob.type, shown=way == "show" and blob.type in SHOWN)
 
 
 def link_to(attachment: Attachment, way: Way) -> str:
     """Where the bytes are for LINK_SECONDS: here, or in the storage where browsers reach it
-    themselves. Ask the file's door before you hand it out. Raises NotFound where none are yet."""
-    what = served(attachment.stored, way)
+    themselves. Ask the file's door before you hand it out. Raises as `served` does."""
+    what = served(attachment, way)
     return storage.public_url(
         what.key, name=attachment.name, media_type=what.media_type, shown=what.shown
     ) or _our_own(attachment, way)

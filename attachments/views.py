@@ -14,9 +14,9 @@ from django.utils.http import content_disposition_header
 from django.views.decorators.http import require_safe
 
 from attachments import storage
-from attachments.kinds import SHOWN, UNKNOWN
+from attachments.kinds import UNKNOWN
 from attachments.lasting import link_of
-from attachments.links import link_to, opened
+from attachments.links import link_to, opened, served
 from attachments.models import Attachment, FileLink
 from helpdesk.lib.addresses import sender_of
 from helpdesk.lib.errors import NotFound, SlowDown
@@ -24,25 +24,31 @@ from helpdesk.lib.limits import hit
 
 RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 # Whatever a file holds, nothing in it runs, and nothing in it asks for more.
-POLICY = "default-src 'none'; object-src 'self'; style-src 'unsafe-inline'; frame-ancestors 'none'"
+POLICY = (
+    "default-src 'none'; object-src 'self'; media-src 'self'; style-src 'unsafe-inline'; "
+    "frame-ancestors 'none'"
+)
 
 
 @require_safe
 def file_bytes(request: HttpRequest, signed: str, name: str) -> HttpResponseBase:
-    """The file, or the range of it that was asked for (RFC 9110, 14). The name is only for
-    people; what is opened is what was signed. Raises NotFound."""
+    """The file or its preview, or the range of it that was asked for (RFC 9110, 14). The name is
+    only for people; what is opened is what was signed. Raises NotFound, and Refused for what was
+    closed since the link was made."""
     link = opened(signed)
     file = Attachment.objects.select_related("blob").filter(pk=link.attachment_id).first()
-    if file is None or not storage.lies(file.stored.key):
+    if file is None:
         raise NotFound
-    size = file.stored.size_bytes
+    what = served(file, link.way)
+    size = storage.size(what.key)
+    if size is None:
+        raise NotFound
     start, end = asked_range(request.headers.get("Range", ""), size)
     if start >= end and size:
         return HttpResponse(status=416, headers={"Content-Range": f"bytes */{size}"})
-    shown = file.stored.type in SHOWN and link.way == "show"
     headers = {
-        "Content-Type": file.stored.type if shown else UNKNOWN,
-        "Content-Disposition": content_disposition_header(not shown, file.name) or "",
+        "Content-Type": what.media_type if what.shown else UNKNOWN,
+        "Content-Disposition": content_disposition_header(not what.shown, file.name) or "",
         "Content-Length": str(end - start),
         "Content-Security-Policy": POLICY,
         "X-Content-Type-Options": "nosniff",
@@ -52,7 +58,7 @@ def file_bytes(request: HttpRequest, signed: str, name: str) -> HttpResponseBase
     partly = (start, end) != (0, size)
     if partly:
         headers["Content-Range"] = f"bytes {start}-{end - 1}/{size}"
-    pieces = storage.read(file.stored.key, start, end)
+    pieces = storage.read(what.key, start, end)
     return StreamingHttpResponse(_drawn(pieces), status=206 if partly else 200, headers=headers)
 
 

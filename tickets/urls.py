@@ -8,7 +8,7 @@ from django.urls import include, path
 from tickets.api.uploads import UploadsView, UploadView
 from tickets.views import acts, fragments, pages
 from tickets.views.assistant import assistant
-from tickets.views.files import file_link
+from tickets.views.files import file_link, preview_link
 from tickets.views.login import Login
 
 app_name = "tickets"
@@ -35,6 +35,8 @@ urlpatterns = [
     path("tickets/<int:number>/", include(ticket)),
     path("files/uploads/", UploadsView.as_view(), name="uploads"),
     path("files/uploads/<uuid:uuid>", UploadView.as_view(), name="upload"),
+    # With a slash at its end, which no name of a file has.
+    path("files/<uuid:uuid>/preview/", preview_link, name="preview"),
     path("files/<uuid:uuid>/<path:name>", file_link, name="file"),
     path("assistant/", assistant, name="assistant"),
 ]

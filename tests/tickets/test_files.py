@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from unittest import mock
@@ -10,13 +11,15 @@ from uuid import uuid4
 
 import pytest
 from asgiref.sync import async_to_sync
+from django.db import connection
 from django.http.response import HttpResponseBase
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils.timezone import now
 
 from attachments import storage
 from attachments.links import link_to
-from attachments.models import Attachment, Blob
+from attachments.models import Attachment, Blob, new_key
 from attachments.operations import purge
 from helpdesk.lib.errors import NotFound
 from helpdesk.management.commands.check_invariants import problems
@@ -26,6 +29,7 @@ from tests.tickets.test_mail_in import come_in
 from tickets.access import Viewer, access_file
 from tickets.models import InboundEmail, Inbox, Message, MessageFile, Ticket
 from tickets.operations import post_note
+from tickets.views.entries import ShownFile
 
 pytestmark = pytest.mark.django_db
 
@@ -216,3 +220,191 @@ def test_a_file_whose_bytes_are_gone_looks_like_no_file(
     storage.drop(attachment.stored.key)
     assert opened(enter(alice), attachment).status_code == 404
     assert [line for line in problems() if "its bytes are gone" in line]
+
+
+# --- The small picture, and what nobody may open ---
+
+
+def preview_of(attachment: Attachment, picture: bytes = b"RIFF....WEBP") -> Attachment:
+    """As if it had been made already."""
+    key = new_key()
+    storage.put(key, picture)
+    Blob.objects.filter(pk=attachment.stored.pk).update(
+        preview_key=key, preview_width=96, preview_height=72
+    )
+    return Attachment.objects.get(pk=attachment.pk)
+
+
+def test_a_picture_is_shown_small_and_its_preview_asks_the_door_every_time(
+    enter: Enter, alice: Viewer, mallory: Viewer, number: int
+) -> None:
+    attachment = preview_of(file("chip.png"), b"small")
+    address = f"/files/{attachment.uuid}/preview/"
+    browser = enter(alice)
+    page = browser.get(f"/tickets/{number}/").content.decode()
+    assert f'<img src="{address}" width="96" height="72"' in page
+    asked = browser.get(address)
+    assert (asked.status_code, "no-store" in asked["Cache-Control"]) == (302, True)
+    got = browser.get(asked["Location"])
+    assert (content(got), got["Content-Type"]) == (b"small", "image/webp")
+    assert got["X-Content-Type-Options"] == "nosniff"
+    assert content(opened(browser, attachment)) == PNG
+    assert enter(mallory).get(address).status_code == 404
+    assert Client().get(address)["Location"].startswith("/?next=")
+
+
+def test_without_a_preview_there_is_a_chip_and_no_address(
+    enter: Enter, alice: Viewer, number: int
+) -> None:
+    attachment = file("chip.png")
+    browser = enter(alice)
+    page = browser.get(f"/tickets/{number}/").content.decode()
+    assert f"/files/{attachment.uuid}/preview/" not in page
+    assert browser.get(f"/files/{attachment.uuid}/preview/").status_code == 404
+    storage.drop(preview_of(attachment).stored.preview_key)
+    asked = browser.get(f"/files/{attachment.uuid}/preview/")
+    assert browser.get(asked["Location"]).status_code == 404
+
+
+def test_a_file_called_preview_is_not_taken_for_one(
+    enter: Enter, alice: Viewer, inbox: Inbox
+) -> None:
+    come_in(mail(files={"preview": ("text/plain", b"A file of that name.")}))
+    assert content(opened(enter(alice), file("preview"))) == b"A file of that name."
+
+
+VIRUS = "A virus was found in this file: Eicar-Test-Signature. It cannot be opened."
+
+
+def test_a_file_with_a_virus_is_opened_by_no_door(enter: Enter, alice: Viewer, number: int) -> None:
+    attachment = preview_of(file("chip.png"))
+    made_before = [link_to(attachment, way) for way in ("show", "save", "preview")]
+    Blob.objects.filter(pk=attachment.stored.pk).update(virus="Eicar-Test-Signature")
+    browser = enter(alice)
+    addresses = [
+        address(attachment),
+        address(attachment) + "?download",
+        f"/files/{attachment.uuid}/preview/",
+        *made_before,
+    ]
+    for each in addresses:
+        refused = browser.get(each)
+        assert refused.status_code == 422, each
+        assert VIRUS in refused.content.decode()
+    page = browser.get(f"/tickets/{number}/").content.decode()
+    assert VIRUS in page
+    assert f"/files/{attachment.uuid}" not in page
+
+
+@pytest.mark.parametrize(
+    ("state", "more", "says"),
+    [
+        ("checking", {}, "is being checked"),
+        ("rejected", {"refusal": "It is a bomb."}, "It is a bomb."),
+    ],
+)
+def test_a_file_that_is_not_ready_is_opened_by_no_door(
+    enter: Enter, alice: Viewer, number: int, state: str, more: dict[str, str], says: str
+) -> None:
+    attachment = preview_of(file("chip.png"))
+    made_before = link_to(attachment, "show")
+    Attachment.objects.filter(pk=attachment.pk).update(state=state, **more)
+    browser = enter(alice)
+    for each in (address(attachment), f"/files/{attachment.uuid}/preview/", made_before):
+        refused = browser.get(each)
+        assert refused.status_code == 422
+        assert says in refused.content.decode()
+    page = browser.get(f"/tickets/{number}/").content.decode()
+    assert f"/files/{attachment.uuid}" not in page
+    assert ("data-pending" in page, "Being checked</span>" in page) == (state == "checking",) * 2
+
+
+def test_staff_are_told_of_files_that_no_scanner_has_looked_at(
+    enter: Enter, alice: Viewer, number: int
+) -> None:
+    page = enter(alice).get(f"/tickets/{number}/").content.decode()
+    assert page.count("not scanned for viruses") == len(FILES)
+    Blob.objects.update(scanned_at=now())
+    page = enter(alice).get(f"/tickets/{number}/").content.decode()
+    assert "not scanned for viruses" not in page
+
+
+def test_an_upload_without_bytes_shows_what_was_announced(
+    enter: Enter, alice: Viewer, number: int
+) -> None:
+    moved = MessageFile.objects.get(attachment__name="chip.png")
+    moved.attachment = Attachment.objects.create(
+        name="film.mp4", state="checking", upload_key="x", announced_bytes=3_000_000
+    )
+    moved.save()
+    page = enter(alice).get(f"/tickets/{number}/").content.decode()
+    assert 'title="film.mp4"' in page
+
+
+def test_pictures_inside_the_text_are_folded(enter: Enter, alice: Viewer, number: int) -> None:
+    MessageFile.objects.update(inline=True)
+    page = enter(alice).get(f"/tickets/{number}/").content.decode()
+    attached, folded = page.split("1 picture inside the text")
+    assert str(file("chip.png").uuid) in folded
+    # What is no picture is nowhere in the text either, whatever the mail says.
+    assert str(file("page.html").uuid) in attached
+
+
+@pytest.mark.parametrize(
+    ("name", "stem", "ending"),
+    [
+        ("report.pdf", "report", ".pdf"),
+        ("archive.tar.gz", "archive.tar", ".gz"),
+        ("invoice.pdf.exe", "invoice.pdf", ".exe"),
+        (".bashrc", ".bashrc", ""),
+        ("no ending", "no ending", ""),
+        ("A sentence. It goes on and on", "A sentence. It goes on and on", ""),
+    ],
+)
+def test_a_long_name_keeps_its_ending(name: str, stem: str, ending: str) -> None:
+    shown = replace(SHOWN_FILE, name=name)
+    assert (shown.stem, shown.ending) == (stem, ending)
+
+
+SHOWN_FILE = ShownFile(
+    uuid=uuid4(),
+    name="a.png",
+    size_bytes=1,
+    kind="image",
+    width=0,
+    height=0,
+    is_inline=False,
+    is_scanned=True,
+    is_waiting=False,
+    closed="",
+)
+
+
+def test_files_cost_a_page_no_query(enter: Enter, alice: Viewer, inbox: Inbox) -> None:
+    browser = enter(alice)
+    counts = []
+    for files in ({}, FILES):
+        row = come_in(mail(message_id=f"<{len(files)}@mail.example>", files=files))
+        number = Ticket.objects.get(conversation=row.conversation_id).number
+        browser.get(f"/tickets/{number}/")
+        with CaptureQueriesContext(connection) as queries:
+            browser.get(f"/tickets/{number}/")
+        counts.append(len(queries))
+    assert counts[0] == counts[1]
+
+
+def test_a_chat_bubble_shows_its_files_with_and_without_words(
+    enter: Enter, alice: Viewer, chat: Ticket
+) -> None:
+    come_in(mail(files={"chip.png": FILES["chip.png"]}))
+    moved = MessageFile.objects.get()
+    moved.message = Message.objects.filter(conversation=chat.conversation_id).latest("seq")
+    moved.save()
+    browser = enter(alice)
+    page = browser.get(f"/tickets/{chat.number}/").content.decode()
+    assert f'data-file="{moved.attachment.uuid}"' in page
+    bubbles = page.count('class="bubble"')
+    Message.objects.filter(pk=moved.message_id).update(body="", file_count=1)
+    page = browser.get(f"/tickets/{chat.number}/").content.decode()
+    assert f'data-file="{moved.attachment.uuid}"' in page
+    assert page.count('class="bubble"') == bubbles - 1

@@ -25,7 +25,7 @@ def test_every_address_of_the_desk_is_in_these_lists() -> None:
     names = {str(key) for key in get_resolver("tickets.urls").reverse_dict if isinstance(key, str)}
     tested = {"ticket", "timeline", "message", "original", "about"} | {"list", "assistant"}
     tested |= {path.strip("/").rpartition("/")[2] for path in WRITE}
-    tested.add("file")  # in test_files
+    tested |= {"file", "preview", "upload", "uploads"}  # in test_files, test_uploads_api
     assert names == tested | {"login", "logout"}
 
 

@@ -16,7 +16,8 @@ from django.utils.timezone import get_current_timezone, localdate
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from attachments.kinds import IMAGES, SHOWN
+from attachments.kinds import Kind, kind_of
+from attachments.models import Attachment, Blob
 from tickets.access import Viewer, visible_messages
 from tickets.events import role_of
 from tickets.models import Conversation, Message, MessageFile, OutgoingEmail
@@ -37,27 +38,65 @@ class Delivery:
     sentence: str
 
 
-# A larger picture is a name to click on: a page must not load what nobody asked to see.
-PREVIEW_MAX_BYTES = 5_000_000
+KIND_ICONS: dict[Kind, str] = {
+    "image": "image",
+    "video": "video",
+    "audio": "music",
+    "pdf": "file-text",
+    "text": "file-text",
+    "other": "file",
+}
+THUMB_PX = (104, 78)
+# The end of a name that stays when a long one is cut: what kind of file it says it is.
+ENDING_MAX_CHARS = 10
 
 
 @dataclass(frozen=True, slots=True)
 class ShownFile:
-    """A file below a message. `address` stays, and asks whether its reader may have it."""
+    """A file below a message. Its addresses stay, and ask whether their reader may have it."""
 
+    uuid: UUID
     name: str
-    type: str
     size_bytes: int
-    address: str
+    kind: Kind
+    width: int  # of its preview; 0 while there is none
+    height: int
+    is_inline: bool  # a picture that stands inside the text of a mail
+    is_scanned: bool
+    is_waiting: bool  # it will open, or be refused for good, once it was looked into
+    closed: str  # why it cannot be opened: a sentence, empty if it can
 
     @property
-    def is_picture(self) -> bool:
-        return self.type in IMAGES and self.size_bytes <= PREVIEW_MAX_BYTES
+    def address(self) -> str:
+        return reverse("tickets:file", args=[self.uuid, self.name])
+
+    @property
+    def preview(self) -> str:
+        """Where its small picture is; empty while there is none."""
+        return reverse("tickets:preview", args=[self.uuid]) if self.width else ""
+
+    @property
+    def is_small(self) -> bool:
+        """Smaller than the place for it: it would be blurred there."""
+        return 0 < self.width < THUMB_PX[0] and self.height < THUMB_PX[1]
+
+    @property
+    def icon(self) -> str:
+        return KIND_ICONS[self.kind]
 
     @property
     def is_shown(self) -> bool:
-        """A browser shows it; otherwise it only saves it."""
-        return self.type in SHOWN
+        """A browser shows it by itself; otherwise it only saves it."""
+        return self.kind not in ("text", "other")
+
+    @property
+    def ending(self) -> str:
+        stem, dot, ending = self.name.rpartition(".")
+        return dot + ending if stem and len(ending) <= ENDING_MAX_CHARS else ""
+
+    @property
+    def stem(self) -> str:
+        return self.name.removesuffix(self.ending)
 
 
 @dataclass(slots=True)
@@ -76,8 +115,18 @@ class Entry:
 
     @property
     def is_pending(self) -> bool:
-        """Its delivery may still change."""
-        return any(delivery.state != "done" for delivery in self.deliveries)
+        """Its delivery may still change, or a file is being checked."""
+        unsent = any(delivery.state != "done" for delivery in self.deliveries)
+        return unsent or any(file.is_waiting for file in self.files)
+
+    @property
+    def attached(self) -> list[ShownFile]:
+        return [file for file in self.files if not file.is_inline]
+
+    @property
+    def pictures_in_text(self) -> list[ShownFile]:
+        """Signatures, mostly: the page folds them."""
+        return [file for file in self.files if file.is_inline]
 
     @property
     def can_be_tried(self) -> bool:
@@ -143,6 +192,14 @@ def _rows(viewer: Viewer, conversation: Conversation) -> QuerySet[Message]:
         "name": "attachment__name",
         "type": "attachment__blob__type",
         "size_bytes": "attachment__blob__size_bytes",
+        "announced_bytes": "attachment__announced_bytes",
+        "width": "attachment__blob__preview_width",
+        "height": "attachment__blob__preview_height",
+        "state": "attachment__state",
+        "refusal": "attachment__refusal",
+        "virus": "attachment__blob__virus",
+        "scanned_at": "attachment__blob__scanned_at",
+        "inline": "inline",
     }
     return (
         visible_messages(viewer, conversation)
@@ -190,8 +247,21 @@ def _entry(viewer: Viewer, conversation: Conversation, message: Message) -> Entr
 
 
 def _shown(file: dict[str, Any]) -> ShownFile:
-    address = reverse("tickets:file", args=[UUID(file.pop("uuid")), file["name"]])
-    return ShownFile(**file, address=address)
+    """A file without bytes yet has nothing of what is read from them."""
+    kind = kind_of(file["type"] or "")
+    state, refusal, virus = file["state"], file["refusal"], file["virus"] or ""
+    return ShownFile(
+        uuid=UUID(file["uuid"]),
+        name=file["name"],
+        size_bytes=file["size_bytes"] or file["announced_bytes"] or 0,
+        kind=kind,
+        width=file["width"] or 0,
+        height=file["height"] or 0,
+        is_inline=file["inline"] and kind == "image",
+        is_scanned=file["scanned_at"] is not None,
+        is_waiting=state in (Attachment.State.UPLOADING, Attachment.State.CHECKING),
+        closed=Attachment(state=state, refusal=refusal, blob=Blob(virus=virus)).why_closed,
+    )
 
 
 def _goes_on(before: Message, message: Message) -> bool:

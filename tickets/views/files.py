@@ -16,6 +16,16 @@ from tickets.views.frame import DeskRequest, desk_page
 @require_safe
 @desk_page
 def file_link(request: DeskRequest, uuid: UUID, name: str) -> HttpResponse:
-    """On to the bytes. `?download` saves what a browser would otherwise show."""
+    """On to the bytes. `?download` saves what a browser would otherwise show.
+
+    Raises NotFound, and Refused for a file that nobody may open.
+    """
     file = access_file(viewer_for(request.user), uuid)
     return redirect(link_to(file, "save" if "download" in request.GET else "show"))
+
+
+@require_safe
+@desk_page
+def preview_link(request: DeskRequest, uuid: UUID) -> HttpResponse:
+    """On to the small picture of a file. Raises as `file_link`, and NotFound if it has none."""
+    return redirect(link_to(access_file(viewer_for(request.user), uuid), "preview"))

@@ -4,6 +4,7 @@ import { drawers } from "../js/drawers.js";
 import { menus } from "../js/menus.js";
 import { forgetDrafts, keepComposer } from "./composer.js";
 import { keepList, markCurrent } from "./list.js";
+import { lightbox } from "./lightbox.js";
 import { openLive } from "./live.js";
 import { parse, replaceParts, sentenceOf } from "./parts.js";
 import { shortcuts } from "./shortcuts.js";
@@ -106,6 +107,7 @@ app.addEventListener("submit", ({ target }) => {
 });
 drawers(app);
 menus();
+lightbox();
 shortcuts({ composer: () => composer });
 keepList(live);
 showConnection();

@@ -40,7 +40,8 @@ export function shortcuts({ composer }) {
   };
 
   document.addEventListener("keydown", (event) => {
-    if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || sheet.open) return;
+    if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (document.querySelector("dialog[open]")) return;
     if (event.target.closest("input:not([type=radio], [type=checkbox]), textarea, select")) {
       if (event.key === "Escape") event.target.blur();
       return;

@@ -82,6 +82,7 @@ export function keepTimeline(pane, live, { signal, onEntries }) {
   onMine("message.posted", heard);
   onMine("timeline.grew", heard);
   onMine("delivery.changed", ({ seq }) => reload(seq));
+  onMine("files.changed", ({ seq }) => reload(seq));
   live.on(
     "ticket.changed",
     ({ number }) => {
