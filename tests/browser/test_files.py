@@ -78,18 +78,6 @@ for file in MessageFile.objects.filter(message__conversation__ticket__number={ma
     again = Attachment.objects.create(name=kept.name, blob=kept.blob, claimed_at=kept.created_at)
     MessageFile.objects.create(message=to, attachment=again)
 """
-PREVIEWS = """
-from attachments import storage
-from attachments.models import Blob, new_key
-for blob in Blob.objects.filter(type__in=("image/png", "application/pdf"), preview_key=""):
-    blob.preview_key, blob.preview_width, blob.preview_height = new_key(), 96, 72
-    storage.put(blob.preview_key, bytes.fromhex({webp!r}))
-    blob.save()
-"""
-WEBP = (
-    "5249464650000000574542505650382044000000f004009d012a600048003f71b8d86534af2ba7212802902e"
-    "096900d6b0afb02ac74e8f0eed1eeca9e7a998c29876500000fe6f1e13761dee2941018a7771a16012c80000"
-)
 
 
 @pytest.fixture(scope="module")
@@ -129,7 +117,9 @@ def addresses(stack: Stack, files: dict[str, tuple[str, bytes]]) -> dict[str, st
     )
     for place in ("bubble", "note"):
         stack.manage("shell", "-c", COPY.format(to=numbers[place], mail=numbers["mail"]))
-    stack.manage("shell", "-c", PREVIEWS.format(webp=WEBP))
+    drawn = "SELECT 1 FROM attachments_blob WHERE sha256 = ANY(%s) AND preview_width > 0"
+    sums = [hashlib.sha256(content).hexdigest() for content in (PNG, PDF)]
+    stack.wait_until(lambda: len(stack.rows(drawn, sums)) == len(sums))
     return {place: f"/tickets/{number}/" for place, number in numbers.items()}
 
 
@@ -157,12 +147,16 @@ def look_at(page: Page, name: str) -> Locator:
     return lightbox(page)
 
 
+def assert_drawn(picture: Locator) -> None:
+    expect(picture).to_have_js_property("complete", True)
+    assert picture.evaluate("each => each.naturalWidth") > 0
+
+
 def assert_shows(page: Page, name: str, sent: bytes) -> None:
     stage = lightbox(page).locator("[data-stage]")
     match name.rpartition(".")[2]:
         case "png" | "gif":
-            expect(stage.locator("img")).to_have_js_property("complete", True)
-            assert stage.locator("img").evaluate("each => each.naturalWidth") > 0
+            assert_drawn(stage.locator("img"))
         case "webm":
             expect(stage.locator("video")).to_have_js_property("videoWidth", 300)
         case "wav":
@@ -198,7 +192,7 @@ def test_every_file_is_clicked_and_saved_as_it_was_sent(
             page.keyboard.press("Escape")
             expect(lightbox(page)).to_have_count(0)
         elif name.endswith(".pdf"):
-            expect(link(page, name).locator("img")).to_have_js_property("naturalWidth", 96)
+            assert_drawn(link(page, name).locator("img"))
             href = link(page, name).get_attribute("href") or ""
             assert link(page, name).get_attribute("target") == "_blank"
             assert page.request.get(href).headers["content-type"] == "application/pdf"
@@ -390,7 +384,7 @@ def test_who_may_not_see_the_ticket_opens_none_of_its_files(
     hrefs = [a.get_attribute("href") or "" for a in links(maya).all()]
     assert len(hrefs) == len(NAMES)
     hrefs += [a.get_attribute("src") or "" for a in links(maya).locator("img").all()]
-    assert len(hrefs) == len(NAMES) + 2
+    assert len(hrefs) > len(NAMES)
     stack.rows("INSERT INTO tickets_team (name) VALUES ('Files') ON CONFLICT DO NOTHING")
     stack.rows(
         "INSERT INTO tickets_inbox_teams (inbox_id, team_id) "
