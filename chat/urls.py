@@ -7,7 +7,8 @@ from chat import api, views
 app_name = "chat"
 
 urlpatterns = [
-    path("widget.js", views.widget_script, name="script"),
+    path("widget.js", views.widget_script, {"name": "widget.js"}, name="script"),
+    path("widget/chat.js", views.widget_script, {"name": "chat.js"}),
     path("demo/", views.demo, name="demo"),
     path("widget/<str:key>/config", api.ConfigView.as_view(), name="config"),
     path("widget/<str:key>/sessions", api.SessionsView.as_view(), name="sessions"),

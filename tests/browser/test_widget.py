@@ -120,6 +120,45 @@ def test_a_page_view_costs_one_request_and_stores_nothing(page: Page) -> None:
     assert page.evaluate("Object.keys(localStorage).length") == 0
 
 
+def test_who_was_here_before_hears_of_an_answer_without_opening(
+    new_page: NewPage, page: Page, stack: Stack
+) -> None:
+    question, answer = words("closed", 2)
+    open_chat(page)
+    write(page, question)
+    settled(page)
+    page.get_by_role("button", name="Close").click()
+    page.reload()
+    send(staff_on(new_page, stack, question), answer)
+    expect(page.get_by_role("button", name="Open chat, 1 unread")).to_be_visible()
+    expect(page.locator("helpdesk-widget .peek")).to_contain_text(answer)
+
+
+def test_a_second_page_hears_of_what_the_first_began(
+    new_page: NewPage, page: Page, stack: Stack
+) -> None:
+    question, answer = words("begun", 2)
+    closed = page.context.new_page()
+    closed.goto("/demo/")
+    expect(closed.get_by_role("button", name="Open chat")).to_be_visible()
+    open_chat(page)
+    write(page, question)
+    send(staff_on(new_page, stack, question), answer)
+    expect(closed.locator("helpdesk-widget .peek")).to_contain_text(answer)
+
+
+def test_where_the_chat_cannot_be_loaded_a_click_tries_again(page: Page) -> None:
+    page.route(re.compile("/widget/chat.js"), lambda route: route.abort())
+    page.goto("/demo/")
+    launcher = page.get_by_role("button", name="Open chat")
+    launcher.click()
+    expect(launcher).to_have_attribute("title", "No connection. Try again.")
+    page.unroute_all()
+    launcher.click()
+    expect(page.get_by_role("dialog")).to_be_visible()
+    expect(bubble(page, "Hello, what can we do for you?")).to_be_visible()
+
+
 def test_opening_asks_for_the_config_and_begins_no_session(page: Page, stack: Stack) -> None:
     before = stack.row("SELECT count(*) FROM chat_visitorsession")
     open_chat(page)

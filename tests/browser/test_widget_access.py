@@ -46,6 +46,7 @@ def test_the_keyboard_is_enough(page: Page) -> None:
     while not launcher.evaluate("(node) => node.getRootNode().activeElement === node"):
         page.keyboard.press("Tab")
     page.keyboard.press("Enter")
+    expect(page.get_by_role("dialog")).to_be_visible()
     (text,) = words("keys")
     page.keyboard.type(text)
     page.keyboard.press("Shift+Enter")
