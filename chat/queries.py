@@ -70,6 +70,5 @@ def widget_config(inbox: Inbox) -> dict[str, Any]:
         "greeting": inbox.greeting,
         "assistant": assistant_is_on(inbox.pk),
         "message_max_chars": settings.VISITOR_MESSAGE_MAX_CHARS,
-        "file_max_bytes": inbox.file_max_bytes,
         "files_max": inbox.files_max,
     }

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import re
 import signal
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
+from collections.abc import Callable
 from uuid import uuid4
 
 import pytest
 from playwright.sync_api import Locator, Page, Route, WebSocketRoute, expect
 
-from tests.browser.conftest import NewPage
+from tests.browser.conftest import NewPage, Shop
 from tests.browser.test_desk import log_in, said, send
 from tests.stack import Stack
 
@@ -616,54 +613,6 @@ def test_who_is_shut_out_keeps_their_words_and_begins_a_new_chat(
 
 
 # --- Other sites' pages ---
-
-SHOP_CSP = (
-    "default-src 'none'; img-src data:; script-src {desk}; connect-src {desk} {socket}; "
-    "require-trusted-types-for 'script'"
-)
-
-
-@dataclass(frozen=True)
-class Shop:
-    """Somebody else's server: one page with the widget, under a strict policy of its own."""
-
-    stack: Stack
-    server: ThreadingHTTPServer
-
-    @property
-    def origin(self) -> str:
-        return f"http://localhost:{self.server.server_port}"
-
-    def open_on(self, page: Page, key: str) -> None:
-        page.goto(f"{self.origin}/?{key}")
-        page.get_by_role("button", name="Open chat").click()
-
-
-@pytest.fixture
-def shop(stack: Stack) -> Iterator[Shop]:
-    desk = stack.base_url
-    policy = SHOP_CSP.format(desk=desk, socket=desk.replace("http", "ws", 1))
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(200)
-            self.send_header("Content-Type", "text/html")
-            self.send_header("Content-Security-Policy", policy)
-            self.end_headers()
-            key = self.path.partition("?")[2]
-            script = f'<script src="{desk}/widget.js" data-inbox="{key}" async></script>'
-            head = f"<title>Shop</title><link rel=icon href=data:,>{script}"
-            self.wfile.write(f"<!doctype html><html lang=en>{head}<h1>Shop</h1>".encode())
-
-        def log_message(self, *_: object) -> None:
-            """Say nothing."""
-
-    with ThreadingHTTPServer(("localhost", 0), Handler) as server:
-        thread = Thread(target=server.serve_forever)
-        thread.start()
-        yield Shop(stack, server)
-        server.shutdown()
-        thread.join()
 
 
 def test_a_page_that_may_not_show_the_inbox_says_so(page: Page, shop: Shop, stack: Stack) -> None:

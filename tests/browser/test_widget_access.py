@@ -54,7 +54,7 @@ def test_the_keyboard_is_enough(page: Page) -> None:
     page.keyboard.press("Enter")
     expect(mine(page)).to_have_text([f"{text}\nand a second line"])
     focused = "() => document.querySelector('helpdesk-widget').shadowRoot.activeElement?.ariaLabel"
-    for name in ("Messages", "Close"):
+    for name in ("Attach files", "Messages", "Close"):
         page.keyboard.press("Shift+Tab")
         assert page.evaluate(focused) == name
     page.keyboard.press("Escape")

@@ -82,7 +82,6 @@ def test_the_config_says_who_answers_and_how_much_one_may_write(inbox: Inbox) ->
         "greeting": "Hello, what can we do for you?",
         "assistant": False,
         "message_max_chars": 5_000,
-        "file_max_bytes": 25 * 1024 * 1024,
         "files_max": 15,
     }
 

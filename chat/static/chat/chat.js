@@ -3,6 +3,8 @@
 // What a person sends is kept until it is acknowledged, and sent again by whichever way is open: in
 // order, one at a time, by one tab. Any doubt is settled by asking for what is after the cursor.
 
+import { keepUploads, sizeOf, takeFiles } from "./uploads.js";
+
 export function start(root) {
   const shadow = root.shadowRoot;
   const launch = shadow.querySelector("button");
@@ -42,6 +44,21 @@ export function start(root) {
     person: "A person will answer you here.",
     nothing_found: "The assistant found no answer. ",
     failed: "The assistant cannot answer just now. ",
+    attach: "Attach files",
+    uploading: "Uploading…",
+    checking: "Checking…",
+    unattached: "Not attached. Try again.",
+    lost: "No longer here. Attach it again.",
+    out: "No longer here. Attach it again.",
+    remove: "Remove",
+    most: "At most {most} files can be sent at once.",
+    drop: "Drop files here",
+    whenReady: "This is sent as soon as its files are ready.",
+    stuck: "A file could not be attached. Try it again or remove it.",
+    save: "Save",
+    previous: "Previous file",
+    next: "Next file",
+    unopened: "This file cannot be opened here. Try to save it.",
   };
 
   // --- Storage; where it is blocked or full, memory ---
@@ -240,6 +257,8 @@ export function start(root) {
       if (event.after === cursor) cursor = event.seq;
       else if (event.seq > cursor) ask();
       take([event.message]);
+    } else if (type === "files.changed") {
+      call("GET", `messages?after=${event.seq - 1}`).then((page) => take(page.messages), () => {});
     } else if (type === "typing.changed" && event.person !== you) {
       typing.delete(event.person);
       if (event.typing) showTyping(event.person, event);
@@ -314,10 +333,10 @@ export function start(root) {
 
   const keep = (item) => store.set(item.name, JSON.stringify(item));
 
-  function enqueue(body) {
+  function enqueue(body, files) {
     lastAt = Math.max(Date.now(), lastAt + 1);
     const client_token = uuid();
-    keep({ name: `queue:${lastAt}:${client_token}`, client_token, body });
+    keep({ name: `queue:${lastAt}:${client_token}`, client_token, body, files });
   }
 
   async function flush() {
@@ -335,10 +354,10 @@ export function start(root) {
     if (!item || Date.now() < waitUntil) return;
     render();
     try {
-      token ??= store.get("token");
-      if (!token) await begin();
+      await begin();
       const { client_token, body } = item;
-      const message = await (ready ? bySocket : byPost)({ client_token, body });
+      const files = filesOf(item).map(({ id }) => id);
+      const message = await (ready ? bySocket : byPost)({ client_token, body, files });
       failing = false;
       take([message]);
       return true;
@@ -355,7 +374,11 @@ export function start(root) {
     }
   }
 
+  const filesOf = ({ files }) => files ?? [];
+
   async function begin() {
+    token ??= store.get("token");
+    if (token) return;
     ({ token, you } = await call("POST", "sessions", {}));
     store.set("token", token);
     connect();
@@ -397,13 +420,18 @@ export function start(root) {
   // --- The page ---
 
   const ICONS = {
-    x: "M18 6 6 18M6 6l12 12",
-    up: "m5 12 7-7 7 7M12 19V5",
+    close: "M18 6 6 18M6 6l12 12",
+    send: "m5 12 7-7 7 7M12 19V5",
     alert: "M12 2a10 10 0 1 0 .1 0M12 8v4M12 16h.01",
     bot: "m12 3 2.3 6.7L21 12l-6.7 2.3L12 21l-2.3-6.7L3 12l6.7-2.3ZM19 3v4M21 5h-4",
     book: "M12 7v13M3 4h5a4 4 0 0 1 4 3 4 4 0 0 1 4-3h5v13h-9H3z",
     user: "M4 21c0-8 16-8 16 0M12 3a4 4 0 1 0 0 8 4 4 0 0 0 0-8",
     check: "M20 6 9 17l-5-5",
+    attach: "m21.4 11-9.2 9.2a6 6 0 0 1-8.4-8.4l8.5-8.6A4 4 0 1 1 18 8.8l-8.6 8.6a2 2 0 0 1-2.8-2.8l8.5-8.5",
+    file: "M14 2H5v20h14V7ZM14 2v5h5",
+    save: "M12 15V3M7 10l5 5 5-5M3 15v6h18v-6",
+    previous: "m15 18-6-6 6-6",
+    next: "m9 18 6-6-6-6",
   };
 
   const STYLE = `
@@ -412,7 +440,6 @@ export function start(root) {
 [hidden]{display:none!important}
 button,textarea{font:inherit;color:inherit;background:none;border:0;padding:0}
 button{cursor:pointer;text-align:start}
-:focus-visible{outline:2px solid var(--link);outline-offset:2px}
 svg{inline-size:16px;block-size:16px;fill:none;stroke:currentColor;stroke-width:2;stroke-linecap:round;stroke-linejoin:round}
 .icon,.face{display:grid;place-items:center;flex:none}
 .peek,dialog{border-radius:14px;background:var(--bg);box-shadow:0 0 0 1px var(--line),0 16px 48px light-dark(#1a1d2a33,#0009)}
@@ -448,7 +475,7 @@ p{font-size:12px;color:var(--soft)}
 .me{margin-inline-start:auto}
 .me>*{justify-self:end}
 .unsent .bubble{color:var(--text);background:var(--bg);box-shadow:inset 0 0 0 1px var(--bad)}
-.unsent .note,.limit{color:var(--bad)}
+.unsent .note,.bad,[data-state=rejected] .up-note,[data-state=failed] .up-note{color:var(--bad)}
 .note,.sources,form{display:flex;flex-wrap:wrap;align-items:center;gap:5px;padding-block-start:4px}
 .note{justify-content:end}
 .small,.pill{min-block-size:24px;padding-inline:8px;border:1px solid;border-radius:6px;font-weight:530}
@@ -462,7 +489,27 @@ form{padding:8px;border-block-start:1px solid var(--line)}
 textarea{flex:1;min-inline-size:0;block-size:36px;max-block-size:160px;padding:7px 8px;border-radius:6px;resize:none}
 ::placeholder{color:var(--soft);opacity:1}
 [aria-disabled=true]{opacity:.5}
-.limit{inline-size:100%;padding-inline:8px}
+.hint,.ups{inline-size:100%;padding-inline:8px}
+.ups{padding:0;list-style:none}
+.up,.file{display:flex;flex-wrap:wrap;align-items:center;gap:2px 8px;max-inline-size:100%;padding:5px 10px;border-radius:10px;font-size:12px;box-shadow:inset 0 0 0 1px var(--line)}
+.up{margin-block-end:4px;padding-inline-end:4px}
+.up-name,.file bdi{flex:1;min-inline-size:64px;overflow:hidden;text-overflow:ellipsis;white-space:nowrap}
+.up-note{color:var(--soft)}
+[data-state=rejected] .up-note,[data-state=failed] .up-note,.file .bad{order:1;inline-size:100%}
+.up-bar{inline-size:64px;block-size:4px;accent-color:var(--accent)}
+.up-again,.up-drop{min-inline-size:24px;min-block-size:24px;text-align:center}
+.up-again{text-decoration:underline}
+.files{display:flex;flex-direction:column;align-items:start;gap:4px;max-inline-size:100%}
+.bubble+.files{padding-block-start:4px}
+.me .files{align-items:end}
+.picture{max-inline-size:100%;border-radius:10px;overflow:hidden;box-shadow:0 0 0 1px var(--line)}
+.picture img{display:block;max-inline-size:100%;block-size:auto;max-block-size:220px;object-fit:cover}
+button.file:hover{background:var(--press)}
+.dropping:after{content:attr(data-drop);position:absolute;inset:8px;display:grid;place-items:center;border:2px dashed var(--link);border-radius:10px;font-weight:620;color:var(--link);background:var(--bg);opacity:.94}
+dialog.light{inset:0;inline-size:100%;block-size:100dvh;border-radius:0;color-scheme:dark;color:var(--text);background:#0d0f12}
+.light p{margin:auto;font-size:14px}
+.stage{flex:1;min-block-size:0;display:grid;padding:16px}
+.stage *{max-inline-size:100%;max-block-size:100%;margin:auto}
 @media(max-width:479px){dialog{inset:0;inline-size:100%;block-size:var(--tall,100dvh);border-radius:0}textarea{font-size:16px}}
 @media(prefers-reduced-motion){*{animation:none!important}}`;
 
@@ -491,6 +538,8 @@ textarea{flex:1;min-inline-size:0;block-size:36px;max-block-size:160px;padding:7
   }
 
   const button = (tag, click, ...children) => h(`button.${tag}`, { type: "button", click }, ...children);
+  const tool = (name, click = () => {}) =>
+    h("button.icon", { type: "button", "aria-label": TEXT[name], click }, icon(name));
   const brand = () => config?.name ?? "";
   const initials = (name) => name.match(/(?<!\p{L})\p{L}/gu)?.slice(0, 2) ?? "";
 
@@ -527,7 +576,10 @@ textarea{flex:1;min-inline-size:0;block-size:36px;max-block-size:160px;padding:7
     { role: "log", tabindex: 0, "aria-label": TEXT.messages },
     h("div", null, list, quick),
   );
-  const limit = h("p.limit", { role: "status" });
+  const hint = h("p.hint", { role: "status" });
+  const attachments = h("ul.ups");
+  const picker = h("input", { type: "file", multiple: "", hidden: "" });
+  const clip = tool("attach");
   const box = h("textarea", {
     rows: 1,
     dir: "auto",
@@ -539,20 +591,19 @@ textarea{flex:1;min-inline-size:0;block-size:36px;max-block-size:160px;padding:7
       if (event.key === "Enter" && !event.shiftKey && !event.isComposing && !touch) submit(event);
     },
   });
-  const send = h("button.icon.send", { "aria-label": TEXT.send }, icon("up"));
-  const close = button("icon", hide, icon("x"));
-  close.ariaLabel = TEXT.close;
+  const send = h("button.icon.send", { "aria-label": TEXT.send }, icon("send"));
   const panel = h(
     "dialog",
     {
       "aria-labelledby": "title",
+      "data-drop": TEXT.drop,
       cancel: hide,
       keydown: (event) => event.key === "Escape" && hide(event),
     },
-    h("div.head", null, headFace, h("div", null, title, subtitle), close),
+    h("div.head", null, headFace, h("div", null, title, subtitle), tool("close", hide)),
     away,
     body,
-    h("form", { submit }, limit, box, send),
+    h("form", { submit }, hint, attachments, picker, clip, box, send),
   );
   launch.append(count);
   shadow.prepend(peek);
@@ -598,22 +649,38 @@ textarea{flex:1;min-inline-size:0;block-size:36px;max-block-size:160px;padding:7
   let typedAt = 0;
   let stopTimer;
   let tooLong = false;
+  let said = "";
+  let whenReady = false; // sent while files were on their way
+
+  function say(text) {
+    said = text;
+    measure();
+  }
 
   function measure() {
     const chars = [...box.value.trim()].length;
     const most = config?.message_max_chars;
     tooLong = chars > most;
-    limit.hidden = !tooLong;
-    limit.textContent = tooLong ? TEXT.long(chars, most) : "";
+    hint.textContent = tooLong ? TEXT.long(chars, most) : said;
+    hint.hidden = !hint.textContent;
+    hint.classList.toggle("bad", !whenReady);
     box.ariaInvalid = send.ariaDisabled = tooLong;
     box.style.blockSize = "36px";
     if (box.value) box.style.blockSize = `${box.scrollHeight}px`;
   }
 
-  function typed() {
+  function keepDraft() {
+    const files = uploads.saved();
     if (box.value) tab.set("draft", box.value);
     else tab.drop("draft");
-    measure();
+    if (files[0]) tab.set("files", JSON.stringify(files));
+    else tab.drop("files");
+  }
+
+  function typed() {
+    whenReady = false;
+    say("");
+    keepDraft();
     if (!ready || !box.value) return;
     if (Date.now() - typedAt > TYPING_MS) {
       typedAt = Date.now();
@@ -630,13 +697,21 @@ textarea{flex:1;min-inline-size:0;block-size:36px;max-block-size:160px;padding:7
   }
 
   function submit(event) {
-    event.preventDefault();
-    box.focus();
+    event?.preventDefault();
+    if (event) box.focus();
+    if (tooLong || gone) return;
+    whenReady = !!arriving || uploads.busy();
+    if (whenReady || uploads.stuck()) {
+      say(whenReady ? TEXT.whenReady : TEXT.stuck);
+      return;
+    }
     const text = box.value.trim();
-    if (!text || tooLong || gone) return;
+    const files = uploads.saved();
+    if (!text && !files[0]) return;
     stopTyping();
-    enqueue(text);
+    enqueue(text, files);
     box.value = "";
+    uploads.forget(files.map(({ id }) => id));
     typed();
     body.scrollTop = 0;
     flush();
@@ -652,25 +727,151 @@ textarea{flex:1;min-inline-size:0;block-size:36px;max-block-size:160px;padding:7
   function edit(item) {
     store.drop(item.name);
     box.value = [item.body, box.value].filter(Boolean).join("\n");
+    uploads.restore(filesOf(item));
     typed();
     render();
     box.focus();
+  }
+
+  // --- Files ---
+
+  const uploads = keepUploads({
+    begin: `${api}files`,
+    address: `${api}files/`,
+    headers: () => ({ Authorization: `Bearer ${token}` }),
+    list: attachments,
+    words: { ...TEXT, failed: TEXT.unattached },
+    most: () => config?.files_max ?? Infinity,
+    onChange({ focusLost } = {}) {
+      keepDraft();
+      if (focusLost) box.focus();
+      if (whenReady && !arriving && !uploads.busy()) submit();
+    },
+  });
+
+  let arriving = 0; // for whom a session begins
+
+  async function attach(files) {
+    const chosen = [...files]; // before the picker forgets them
+    box.focus();
+    arriving++;
+    if (!token) await oneTabAtATime(() => begin().catch(() => {}));
+    arriving--;
+    const refusal = token ? uploads.add(chosen) : TEXT.unattached;
+    if (refusal) whenReady = false;
+    if (!whenReady) say(refusal);
+  }
+
+  const address = (path) => new URL(path, api).href;
+  const fresh = ({ id }) => call("GET", `files/${id}/link`);
+
+  // From its own address: the link is for saving, so the page stays.
+  async function save(file) {
+    try {
+      const { save, sentence } = await fresh(file);
+      if (save) h("a", { href: address(save), download: "" }).click();
+      else say(sentence);
+    } catch ({ message }) {
+      say(message ?? TEXT.unopened);
+    }
+  }
+
+  function drawFile(file) {
+    const { name, size, url, preview, width, height, sentence } = file;
+    const chip = [
+      icon(sentence ? "alert" : "file"),
+      h("bdi", { title: name }, name),
+      h(sentence ? "p.bad" : "p", null, sentence || sizeOf(size)),
+    ];
+    if (!url) return h("div.file", null, ...chip);
+    const open = () => look(file);
+    if (!preview) return button("file", open, ...chip);
+    let tried;
+    const picture = h("img", {
+      src: address(preview),
+      alt: name,
+      width,
+      height,
+      // Its address is good for minutes: ask for another one, once.
+      async error() {
+        const again = !tried && (await fresh(file).catch(() => {}));
+        tried = true;
+        if (again) picture.src = address(again.preview);
+        else picture.replaceWith(h("div.file", null, ...chip));
+      },
+    });
+    return button("picture", open, picture, kindOf(file) ? "" : h("div.file", null, ...chip));
+  }
+
+  // --- One of them over everything ---
+
+  const kindOf = ({ type }) => ({ image: "img", video: "video", audio: "audio" })[type.split("/")[0]];
+  let looked; // at
+
+  const caption = h("h2", { id: "caption", "aria-live": "polite" });
+  const stage = h("div.stage");
+  const previous = tool("previous", () => step(-1));
+  const next = tool("next", () => step(1));
+  const lightbox = h(
+    "dialog.light",
+    {
+      "aria-labelledby": "caption",
+      keydown({ key, target }) {
+        const by = { ArrowLeft: -1, ArrowRight: 1 }[key];
+        if (by && !target.controls) step(by);
+      },
+      close: () => stage.replaceChildren(),
+    },
+    h(
+      "div.head",
+      null,
+      h("div", null, caption),
+      previous,
+      next,
+      tool("save", () => save(looked)),
+      tool("close", () => lightbox.close()),
+    ),
+    stage,
+  );
+  shadow.append(lightbox);
+
+  const lookable = () => messages.flat().flatMap(filesOf).filter((file) => file.url && kindOf(file));
+
+  function step(by) {
+    const files = lookable();
+    look(files.at((files.findIndex(({ id }) => id === looked.id) + by) % files.length));
+  }
+
+  async function look(file) {
+    const kind = kindOf(file);
+    if (!kind) return save(file);
+    looked = file;
+    caption.textContent = file.name;
+    previous.hidden = next.hidden = !lookable()[1];
+    stage.replaceChildren();
+    if (!lightbox.open) lightbox.showModal();
+    const unseen = () => stage.replaceChildren(h("p", null, TEXT.unopened));
+    const { url } = await fresh(file).catch(() => ({}));
+    if (looked !== file || !lightbox.open) return;
+    if (url) stage.append(h(kind, { src: address(url), alt: file.name, controls: "", error: unseen }));
+    else unseen();
   }
 
   // --- Drawing: an entry keeps its element, so that screen readers hear it once ---
 
   const nodes = new Map();
 
-  function draw({ mine, author, body: text, change, sources = [], dots, created_at }) {
+  function draw({ mine, author, body: text, change, sources = [], dots, live, created_at }) {
     if (change) {
       const joined = change.reason === "staff_wrote" && author?.name;
       const why = change.new === "staff" ? (TEXT[change.reason] ?? "") + TEXT.person : TEXT.assistantFirst;
       const at = new Date(created_at).toLocaleTimeString([], { timeStyle: "short" });
       return h("p.line", null, `${joined ? `${joined} ${TEXT.joined}` : why} · ${at}`);
     }
-    const bubble = h("div.bubble", { dir: "auto" });
-    bubble.append(...(dots ? [h("i"), h("i"), h("i")] : linked(text)));
-    if (mine) return h("div.chat.me", null, bubble, h("p.note"));
+    const parts = dots ? [h("i"), h("i"), h("i")] : linked(text);
+    const bubble = text || dots || live ? h("div.bubble", { dir: "auto" }, ...parts) : "";
+    const files = h("div.files");
+    if (mine) return h("div.chat.me", null, bubble, files, h("p.note"));
     const links = sources.map((source) => link(source.url, icon("book"), source.title));
     return h(
       "div.chat",
@@ -678,6 +879,7 @@ textarea{flex:1;min-inline-size:0;block-size:36px;max-block-size:160px;padding:7
       face(author),
       h("p.by", null, h("bdi", null, called(author)), dots ? ` ${TEXT.writes}` : ""),
       bubble,
+      files,
       links[0] ? h("div.sources", null, ...links) : "",
     );
   }
@@ -691,7 +893,7 @@ textarea{flex:1;min-inline-size:0;block-size:36px;max-block-size:160px;padding:7
     for (const m of messages.flat()) {
       add(m.client_token ?? m.seq, { ...m, author: m.author ?? {}, mine: !m.change && m.author?.id === you });
     }
-    for (const item of queue()) add(item.client_token, { mine: true, item, body: item.body });
+    for (const item of queue()) add(item.client_token, { ...item, mine: true, item });
     for (const [person, author] of typing) {
       if (author.until > Date.now()) add(`typing ${person}`, { author, dots: true });
     }
@@ -720,7 +922,8 @@ textarea{flex:1;min-inline-size:0;block-size:36px;max-block-size:160px;padding:7
     launch.ariaLabel = TEXT.open + (fresh.length ? `, ${fresh.length} ${TEXT.unread}` : "");
     if (!opened) {
       const last = fresh.at(-1);
-      if (last) peek.replaceChildren(h("b", null, called(last.author ?? {})), h("br"), last.body);
+      const line = last?.body || filesOf(last ?? {}).map(({ name }) => name).join(", ");
+      if (last) peek.replaceChildren(h("b", null, called(last.author ?? {})), h("br"), line);
       return;
     }
     if (!document.hidden && cursor > (store.get("seen") ?? 0)) {
@@ -755,6 +958,12 @@ textarea{flex:1;min-inline-size:0;block-size:36px;max-block-size:160px;padding:7
         node.ariaHidden = true;
         node.querySelector(".bubble").replaceChildren(entry.live, h("span.caret"));
       }
+      const files = filesOf(entry);
+      const shown = files.map(({ id, url, sentence }) => id + !url + sentence).join();
+      if (files[0] && node.shown !== shown) {
+        node.shown = shown;
+        node.querySelector(".files").replaceChildren(...files.map(drawFile));
+      }
       if (entry.mine) {
         const parts = note(entry, entry === lastSent);
         const said = parts.map((part) => part.textContent ?? part).join();
@@ -769,6 +978,8 @@ textarea{flex:1;min-inline-size:0;block-size:36px;max-block-size:160px;padding:7
   // --- Beginning ---
 
   box.value = tab.get("draft") ?? "";
+  uploads.restore(JSON.parse(tab.get("files") ?? "[]"));
+  takeFiles({ button: clip, input: picker, zone: panel, box, add: attach });
   document.addEventListener("visibilitychange", wake);
   addEventListener("pageshow", ({ persisted }) => persisted && wake());
   addEventListener("online", wake);
