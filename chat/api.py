@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any, TypeVar
+from uuid import UUID
 
 from django.utils.cache import patch_vary_headers
 from rest_framework import serializers
@@ -11,13 +12,17 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from attachments.api import UploadMixin, UploadsMixin
+from attachments.links import link_to
+from attachments.uploads import PIECE_BYTES, Limits
 from chat.access import Visit, WrongOrigin, access_inbox
-from chat.operations import resume_session, send_from_visitor, start_session
-from chat.protocol import FRAME_MAX_CHARS, SEQ_MAX
+from chat.operations import count_upload, resume_session, send_from_visitor, start_session
+from chat.protocol import FILES_MAX, FRAME_MAX_CHARS, SEQ_MAX
 from chat.queries import page_after, standing, widget_config
 from chat.tokens import WrongToken, token_for
 from helpdesk.lib.addresses import sender_of
-from tickets.events import as_json
+from tickets.access import access_file, owner_of
+from tickets.events import as_json, file_as_json
 from tickets.models import Inbox
 from tickets.operations import ask_for_human, mark_read
 
@@ -51,6 +56,7 @@ class Words(serializers.Field[str, object, str, Any]):
 class NewMessage(serializers.Serializer[Any]):
     client_token = serializers.UUIDField()
     body = Words()
+    files = serializers.ListField(child=serializers.UUIDField(), max_length=FILES_MAX, default=list)
 
 
 class Seen(serializers.Serializer[Any]):
@@ -75,13 +81,14 @@ class WidgetView(APIView):
             self.inbox = access_inbox(kwargs["key"], origin=origin, host=request.get_host())
         except WrongOrigin as error:
             raise Forbidden from error
-        if int(request.META.get("CONTENT_LENGTH") or 0) > FRAME_MAX_CHARS:
+        most = PIECE_BYTES if request.method == "PUT" else FRAME_MAX_CHARS
+        if int(request.META.get("CONTENT_LENGTH") or 0) > most:
             raise TooLarge
 
     def options(self, request: Any, *args: Any, **kwargs: Any) -> Response:
         """What a browser asks before another site's page may talk to us."""
         response = Response(status=204)
-        response["Access-Control-Allow-Methods"] = "GET, POST"
+        response["Access-Control-Allow-Methods"] = "GET, POST, PUT, DELETE"
         response["Access-Control-Allow-Headers"] = "Authorization, Content-Type"
         response["Access-Control-Max-Age"] = str(PREFLIGHT_SECONDS)
         return response
@@ -157,6 +164,37 @@ class SeenView(VisitView):
         seen = valid(Seen, request.data)
         mark_read(self.visit.viewer, self.visit.conversation_id, seen["seq"])
         return Response(seen)
+
+
+class UploaderView(VisitView):
+    """What a visitor uploads is theirs alone until a message shows it."""
+
+    def owner(self) -> str:
+        return owner_of(self.visit.viewer)
+
+
+class FilesView(UploaderView, UploadsMixin):
+    """As in `UploadsMixin`, within the limits of the inbox."""
+
+    def post(self, request: Request, **kwargs: Any) -> Response:
+        count_upload(self.visit, address=self.address)
+        return super().post(request, **kwargs)
+
+    def limits(self, request: Request) -> Limits:
+        return Limits(self.door.file_max_bytes, self.door.visitor_types)
+
+
+class FileView(UploaderView, UploadMixin):
+    """As in `UploadMixin`."""
+
+
+class LinkView(VisitView):
+    """A file of a message, with addresses that open and save it for minutes from now."""
+
+    def get(self, request: Request, key: str, uuid: UUID) -> Response:
+        file = access_file(self.visit.viewer, uuid)
+        shown = file_as_json(file)
+        return Response({**shown, "save": shown["url"] and link_to(file, "save")})
 
 
 Shape = TypeVar("Shape", bound=serializers.Serializer[Any])

@@ -261,8 +261,8 @@ class VisitorConsumer(LiveConsumer):
         match frame:
             case Hello(token):
                 await self._hello(token)
-            case Send(client_token, body):
-                await self._send(client_token, body)
+            case Send():
+                await self._send(frame)
             case Typing(typing):
                 person = self.visit.viewer.person
                 await self.tell_typing(
@@ -289,12 +289,14 @@ class VisitorConsumer(LiveConsumer):
         await self.listen_to({events.everyone(self.visit.conversation_id)})
         await self.reply(protocol.ready(await stored(standing, self.visit)))
 
-    async def _send(self, client_token: Any, body: str) -> None:
+    async def _send(self, frame: Send) -> None:
+        client_token = frame.client_token
         try:
             message = await stored(
                 send_from_visitor,
                 self.visit,
-                body=body,
+                body=frame.body,
+                files=frame.files,
                 client_token=client_token,
                 address=self.address,
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from uuid import UUID
 
@@ -62,14 +63,17 @@ def revoke_session(session_id: UUID) -> None:
     ring_on_commit(events.everyone(conversation_id), event)
 
 
-def send_from_visitor(visit: Visit, *, body: str, client_token: UUID, address: str) -> Message:
+def send_from_visitor(
+    visit: Visit, *, body: str, client_token: UUID, address: str, files: Sequence[UUID] = ()
+) -> Message:
     """Post what a visitor wrote; the first message opens the ticket in their inbox.
 
-    `body` has at most VISITOR_MESSAGE_MAX_CHARS characters. A second call with the same
-    `client_token` returns the first call's message and does nothing else.
+    `body` has at most VISITOR_MESSAGE_MAX_CHARS characters, and may be empty where there are
+    `files`: ready uploads of theirs. A second call with the same `client_token` returns the first
+    call's message and does nothing else.
 
-    Raises Refused for a body that can never be sent, SlowDown if the visitor or their network
-    address sends too much, NotFound if their seat was taken from them.
+    Raises Refused for what can never be sent, SlowDown if the visitor or their network address
+    sends too much, NotFound if their seat was taken from them.
     """
     if len(body) > settings.VISITOR_MESSAGE_MAX_CHARS:
         raise Refused(
@@ -89,6 +93,18 @@ def send_from_visitor(visit: Visit, *, body: str, client_token: UUID, address: s
         via=Message.Via.WIDGET,
         client_token=client_token,
         inbox_id=visit.inbox_id,
+        files=files,
+    )
+
+
+def count_upload(visit: Visit, *, address: str) -> None:
+    """One more file that a visitor begins to upload. Raises SlowDown if they or their network
+    address begin too many."""
+    _count(
+        {
+            f"uploads-by:{visit.session_id.hex}": settings.VISITOR_UPLOADS_PER_MINUTE,
+            f"uploads:{address}": settings.ADDRESS_UPLOADS_PER_MINUTE,
+        }
     )
 
 

@@ -4,7 +4,7 @@ What a browser sends is parsed here and nowhere else; anything that is not exact
 these frames is a BadFrame, and the socket is closed with CLOSE_BAD_FRAME. Nothing is lost by
 that: a sender keeps its words until they are acknowledged.
 
-    visitor → us   hello{token} · send{client_token, body} · typing{typing} · seen{seq}
+    visitor → us   hello{token} · send{client_token, body, files?} · typing{typing} · seen{seq}
     us → visitor   ready{upto, you, handler} · ack{client_token, message} · events ·
                    refused{client_token, code, sentence, retry_after_seconds?}
     staff → us     watch{conversation} · unwatch{} · typing{conversation, typing}
@@ -25,6 +25,7 @@ FRAME_MAX_CHARS = 65_536
 TOKEN_MAX_CHARS = 200
 SEQ_MAX = 2**31 - 1
 ID_MAX = 2**63 - 1
+FILES_MAX = 100  # what an inbox can allow at most
 
 CLOSE_BAD_FRAME = 4400
 CLOSE_UNAUTHORIZED = 4401  # the token is wrong, expired or revoked
@@ -48,6 +49,7 @@ class Hello:
 class Send:
     client_token: UUID
     body: str
+    files: tuple[UUID, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +90,14 @@ def parse_visitor_frame(text: str | None) -> VisitorFrame:
     match _fields(text):
         case {"type": "send", "client_token": str(token), "body": str(body), **rest} if not rest:
             return Send(_uuid(token), body)
+        case {
+            "type": "send",
+            "client_token": str(token),
+            "body": str(body),
+            "files": list(files),
+            **rest,
+        } if not rest:
+            return Send(_uuid(token), body, _uuids(files))
         case {"type": "typing", "typing": bool(typing), **rest} if not rest:
             return Typing(typing)
         case {"type": "seen", "seq": int(seq), **rest} if not rest:
@@ -172,6 +182,12 @@ def _uuid(text: str) -> UUID:
         return UUID(text)
     except ValueError as error:
         raise BadFrame from error
+
+
+def _uuids(texts: list[Any]) -> tuple[UUID, ...]:
+    if len(texts) > FILES_MAX or not all(isinstance(text, str) for text in texts):
+        raise BadFrame
+    return tuple(_uuid(text) for text in texts)
 
 
 def _within(number: int, most: int) -> int:

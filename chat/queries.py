@@ -11,6 +11,7 @@ from helpdesk.lib.errors import NotFound
 from tickets.access import access_conversation, visible_messages
 from tickets.events import as_json
 from tickets.models import Conversation, Inbox
+from tickets.operations.files import read_files
 from tickets.operations.timeline import assistant_is_on
 
 PAGE_MESSAGES = 200
@@ -55,6 +56,7 @@ def page_after(visit: Visit, after: int) -> Page:
     entries = entries.filter(seq__gt=after, seq__lte=now_at["upto"])
     found = list(entries[: PAGE_MESSAGES + 1])
     more = len(found) > PAGE_MESSAGES
+    read_files(found)
     messages = [as_json(message) for message in found[:PAGE_MESSAGES]]
     if more:
         now_at["upto"] = messages[-1]["seq"]
@@ -68,4 +70,5 @@ def widget_config(inbox: Inbox) -> dict[str, Any]:
         "greeting": inbox.greeting,
         "assistant": assistant_is_on(inbox.pk),
         "message_max_chars": settings.VISITOR_MESSAGE_MAX_CHARS,
+        "files_max": inbox.files_max,
     }

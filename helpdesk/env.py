@@ -217,6 +217,8 @@ VARS = (
     Var("VISITOR_MESSAGES_PER_MINUTE", positive, "20", "Messages one visitor may send."),
     Var("ADDRESS_MESSAGES_PER_MINUTE", positive, "300", "Messages one network address may send."),
     Var("ADDRESS_SESSIONS_PER_MINUTE", positive, "30", "Visitors one network address may begin."),
+    Var("VISITOR_UPLOADS_PER_MINUTE", positive, "60", "Files one visitor may begin to upload."),
+    Var("ADDRESS_UPLOADS_PER_MINUTE", positive, "300", "Files one network address may begin."),
     Var("LOGIN_TRIES_PER_MINUTE", positive, "10", "Logins tried from one address, or for one."),
     Var("VISITOR_SESSION_DAYS", positive, "180", "How long a visitor is remembered."),
     Var("TRUSTED_PROXIES", whole, "0", "Proxies in front of us that set X-Forwarded-For."),

@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -24,6 +27,11 @@ ARGUMENTS = [
 ]
 WAIT_MS = 5_000
 WIDE = {"width": 1440, "height": 900}
+
+SHOP_CSP = (
+    "default-src 'none'; img-src data: {desk}; script-src {desk}; connect-src {desk} {socket}; "
+    "require-trusted-types-for 'script'"
+)
 
 NewPage = Callable[..., Page]
 
@@ -72,3 +80,46 @@ def new_page(chromium: Browser, stack: Stack) -> Iterator[NewPage]:
 @pytest.fixture
 def page(new_page: NewPage) -> Page:
     return new_page()
+
+
+@dataclass(frozen=True)
+class Shop:
+    """Somebody else's server: one page with the widget, under a strict policy of its own."""
+
+    stack: Stack
+    server: ThreadingHTTPServer
+
+    @property
+    def origin(self) -> str:
+        return f"http://localhost:{self.server.server_port}"
+
+    def open_on(self, page: Page, key: str) -> None:
+        page.goto(f"{self.origin}/?{key}")
+        page.get_by_role("button", name="Open chat").click()
+
+
+@pytest.fixture
+def shop(stack: Stack) -> Iterator[Shop]:
+    desk = stack.base_url
+    policy = SHOP_CSP.format(desk=desk, socket=desk.replace("http", "ws", 1))
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html")
+            self.send_header("Content-Security-Policy", policy)
+            self.end_headers()
+            key = self.path.partition("?")[2]
+            script = f'<script src="{desk}/widget.js" data-inbox="{key}" async></script>'
+            head = f"<title>Shop</title><link rel=icon href=data:,>{script}"
+            self.wfile.write(f"<!doctype html><html lang=en>{head}<h1>Shop</h1>".encode())
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("localhost", 0), Handler) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        yield Shop(stack, server)
+        server.shutdown()
+        thread.join()

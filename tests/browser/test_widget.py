@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import re
 import signal
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
+from collections.abc import Callable
 from uuid import uuid4
 
 import pytest
 from playwright.sync_api import Locator, Page, Route, WebSocketRoute, expect
 
-from tests.browser.conftest import NewPage
+from tests.browser.conftest import NewPage, Shop
 from tests.browser.test_desk import log_in, said, send
 from tests.stack import Stack
 
@@ -118,6 +115,45 @@ def test_a_page_view_costs_one_request_and_stores_nothing(page: Page) -> None:
     ours = [url for url in asked if "/static/" not in url and not url.endswith("/demo/")]
     assert [url.rsplit("/", 1)[1] for url in ours] == ["widget.js"]
     assert page.evaluate("Object.keys(localStorage).length") == 0
+
+
+def test_who_was_here_before_hears_of_an_answer_without_opening(
+    new_page: NewPage, page: Page, stack: Stack
+) -> None:
+    question, answer = words("closed", 2)
+    open_chat(page)
+    write(page, question)
+    settled(page)
+    page.get_by_role("button", name="Close").click()
+    page.reload()
+    send(staff_on(new_page, stack, question), answer)
+    expect(page.get_by_role("button", name="Open chat, 1 unread")).to_be_visible()
+    expect(page.locator("helpdesk-widget .peek")).to_contain_text(answer)
+
+
+def test_a_second_page_hears_of_what_the_first_began(
+    new_page: NewPage, page: Page, stack: Stack
+) -> None:
+    question, answer = words("begun", 2)
+    closed = page.context.new_page()
+    closed.goto("/demo/")
+    expect(closed.get_by_role("button", name="Open chat")).to_be_visible()
+    open_chat(page)
+    write(page, question)
+    send(staff_on(new_page, stack, question), answer)
+    expect(closed.locator("helpdesk-widget .peek")).to_contain_text(answer)
+
+
+def test_where_the_chat_cannot_be_loaded_a_click_tries_again(page: Page) -> None:
+    page.route(re.compile("/widget/chat.js"), lambda route: route.abort())
+    page.goto("/demo/")
+    launcher = page.get_by_role("button", name="Open chat")
+    launcher.click()
+    expect(launcher).to_have_attribute("title", "No connection. Try again.")
+    page.unroute_all()
+    launcher.click()
+    expect(page.get_by_role("dialog")).to_be_visible()
+    expect(bubble(page, "Hello, what can we do for you?")).to_be_visible()
 
 
 def test_opening_asks_for_the_config_and_begins_no_session(page: Page, stack: Stack) -> None:
@@ -577,54 +613,6 @@ def test_who_is_shut_out_keeps_their_words_and_begins_a_new_chat(
 
 
 # --- Other sites' pages ---
-
-SHOP_CSP = (
-    "default-src 'none'; img-src data:; script-src {desk}; connect-src {desk} {socket}; "
-    "require-trusted-types-for 'script'"
-)
-
-
-@dataclass(frozen=True)
-class Shop:
-    """Somebody else's server: one page with the widget, under a strict policy of its own."""
-
-    stack: Stack
-    server: ThreadingHTTPServer
-
-    @property
-    def origin(self) -> str:
-        return f"http://localhost:{self.server.server_port}"
-
-    def open_on(self, page: Page, key: str) -> None:
-        page.goto(f"{self.origin}/?{key}")
-        page.get_by_role("button", name="Open chat").click()
-
-
-@pytest.fixture
-def shop(stack: Stack) -> Iterator[Shop]:
-    desk = stack.base_url
-    policy = SHOP_CSP.format(desk=desk, socket=desk.replace("http", "ws", 1))
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(200)
-            self.send_header("Content-Type", "text/html")
-            self.send_header("Content-Security-Policy", policy)
-            self.end_headers()
-            key = self.path.partition("?")[2]
-            script = f'<script src="{desk}/widget.js" data-inbox="{key}" async></script>'
-            head = f"<title>Shop</title><link rel=icon href=data:,>{script}"
-            self.wfile.write(f"<!doctype html><html lang=en>{head}<h1>Shop</h1>".encode())
-
-        def log_message(self, *_: object) -> None:
-            """Say nothing."""
-
-    with ThreadingHTTPServer(("localhost", 0), Handler) as server:
-        thread = Thread(target=server.serve_forever)
-        thread.start()
-        yield Shop(stack, server)
-        server.shutdown()
-        thread.join()
 
 
 def test_a_page_that_may_not_show_the_inbox_says_so(page: Page, shop: Shop, stack: Stack) -> None:

@@ -46,6 +46,7 @@ def test_the_keyboard_is_enough(page: Page) -> None:
     while not launcher.evaluate("(node) => node.getRootNode().activeElement === node"):
         page.keyboard.press("Tab")
     page.keyboard.press("Enter")
+    expect(page.get_by_role("dialog")).to_be_visible()
     (text,) = words("keys")
     page.keyboard.type(text)
     page.keyboard.press("Shift+Enter")
@@ -53,7 +54,7 @@ def test_the_keyboard_is_enough(page: Page) -> None:
     page.keyboard.press("Enter")
     expect(mine(page)).to_have_text([f"{text}\nand a second line"])
     focused = "() => document.querySelector('helpdesk-widget').shadowRoot.activeElement?.ariaLabel"
-    for name in ("Messages", "Close"):
+    for name in ("Attach files", "Messages", "Close"):
         page.keyboard.press("Shift+Tab")
         assert page.evaluate(focused) == name
     page.keyboard.press("Escape")

@@ -45,16 +45,27 @@ def send(who: Visitor, body: object, **more: Any) -> Any:
     return post(who, "messages", {"client_token": str(uuid4()), "body": body, **more})
 
 
-def test_the_script_is_small_cached_and_packed() -> None:
-    plain = Client().get("/widget.js")
-    packed = Client().get("/widget.js", headers={"Accept-Encoding": "gzip, br"})
+SCRIPTS = ["/widget.js", "/widget/chat.js"]
+
+
+@pytest.mark.parametrize("path", SCRIPTS)
+def test_a_script_is_cached_and_packed_for_pages_of_every_site(path: str) -> None:
+    plain = Client().get(path)
+    packed = Client().get(path, headers={"Accept-Encoding": "gzip, br"})
 
     assert gzip.decompress(packed.content) == plain.content
-    assert len(packed.content) <= 10_000
     assert plain["Content-Type"].startswith("text/javascript")
     assert "max-age=3600" in plain["Cache-Control"]
-    again = Client().get("/widget.js", headers={"If-None-Match": plain["ETag"]})
+    assert plain["Access-Control-Allow-Origin"] == "*"
+    again = Client().get(path, headers={"If-None-Match": plain["ETag"]})
     assert (again.status_code, again.content) == (304, b"")
+
+
+def test_the_widget_is_small() -> None:
+    packed = [Client().get(path, headers={"Accept-Encoding": "gzip"}) for path in SCRIPTS]
+    sizes_bytes = [len(script.content) for script in packed]
+    assert sizes_bytes[0] <= 1_000  # what every page view loads
+    assert sum(sizes_bytes) <= 12_000
 
 
 def test_the_demo_shop_is_there_only_in_a_demo(inbox: Inbox, settings: Settings) -> None:
@@ -71,6 +82,7 @@ def test_the_config_says_who_answers_and_how_much_one_may_write(inbox: Inbox) ->
         "greeting": "Hello, what can we do for you?",
         "assistant": False,
         "message_max_chars": 5_000,
+        "files_max": 15,
     }
 
 

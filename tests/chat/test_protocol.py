@@ -27,6 +27,10 @@ TOKEN = "6f1b1c1e-6a3e-4f2a-9a51-0d3f6b1f9a10"
     [
         ({"type": "hello", "token": "abc:def"}, Hello("abc:def")),
         ({"type": "send", "client_token": TOKEN, "body": "Hi"}, Send(UUID(TOKEN), "Hi")),
+        (
+            {"type": "send", "client_token": TOKEN, "body": "", "files": [TOKEN]},
+            Send(UUID(TOKEN), "", (UUID(TOKEN),)),
+        ),
         ({"type": "typing", "typing": False}, Typing(False)),
         ({"type": "seen", "seq": 7}, Seen(7)),
     ],
@@ -76,6 +80,11 @@ BAD = [
         json.dumps({"type": "send", "client_token": TOKEN[:-1] + "g", "body": "Hi"}),
         json.dumps({"type": "send", "client_token": TOKEN.replace("-", ""), "body": "Hi"}),
         json.dumps({"type": "send", "client_token": TOKEN, "body": None}),
+        json.dumps({"type": "send", "client_token": TOKEN, "body": "", "files": TOKEN}),
+        json.dumps({"type": "send", "client_token": TOKEN, "body": "", "files": [7]}),
+        json.dumps({"type": "send", "client_token": TOKEN, "body": "", "files": ["x"]}),
+        json.dumps({"type": "send", "client_token": TOKEN, "body": "", "files": [TOKEN] * 101}),
+        json.dumps({"type": "send", "client_token": TOKEN, "body": "", "files": [], "x": 1}),
         json.dumps({"type": "send", "client_token": TOKEN, "body": "x" * FRAME_MAX_CHARS}),
         json.dumps({"type": "seen", "seq": -1}),
         json.dumps({"type": "seen", "seq": True}),
