@@ -34,7 +34,7 @@ def test_what_is_clean_has_no_name() -> None:
 @pytest.mark.usefixtures("asked")
 def test_a_virus_is_named_wherever_the_pieces_are_cut() -> None:
     assert scan([EICAR]) == VIRUS
-    assert scan([EICAR[:20], EICAR[20:]]) == VIRUS
+    assert scan([EICAR[:20], b"", EICAR[20:]]) == VIRUS
     assert scan(bytes([one]) for one in EICAR) == VIRUS
     assert scan([EICAR[:-1]]) == ""
 
