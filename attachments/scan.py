@@ -24,9 +24,14 @@ LENGTH = struct.Struct(">I")
 FOUND = re.compile(r"stream: (.+) FOUND")
 
 
+# With AlertExceedsMax in its clamd.conf it says so of what it did not look at to the end; without,
+# it calls that clean.
+NOT_LOOKED_AT = "Heuristics.Limits.Exceeded"
+
+
 class TooLargeToScan(Exception):
-    """The file is larger than clamd takes (StreamMaxLength in its clamd.conf). It will not help
-    to ask again."""
+    """The file, or what is packed in it, is more than clamd looks at (StreamMaxLength, MaxFileSize
+    and others in its clamd.conf). It will not help to ask again."""
 
 
 def scan(pieces: Iterable[bytes]) -> str:
@@ -46,10 +51,10 @@ def scan(pieces: Iterable[bytes]) -> str:
         answer = _answer(clamd)
     if answer == "stream: OK":
         return ""
+    if "size limit exceeded" in answer or NOT_LOOKED_AT in answer:
+        raise TooLargeToScan(answer)
     if found := FOUND.fullmatch(answer):
         return found[1]
-    if "size limit exceeded" in answer:
-        raise TooLargeToScan(answer)
     raise TemporaryFailure(f"clamd answers: {answer or 'nothing'}")
 
 

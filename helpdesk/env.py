@@ -182,8 +182,8 @@ VARS = (
         "CLAMD_URL",
         clamd,
         "",
-        "ClamAV's clamd, which looks for viruses: tcp://host:3310 or unix:/path. Its "
-        "StreamMaxLength must be as large as the largest file. Empty: files are not scanned.",
+        "ClamAV's clamd, which looks for viruses: tcp://host:3310 or unix:/path; "
+        "docs/operating.md says what to set in it. Empty: files are not scanned.",
     ),
     Var(
         "MAIL_FILES_MAX_MB",

@@ -10,11 +10,11 @@ from datetime import datetime
 from typing import Literal
 
 from django.contrib.postgres.search import SearchQuery
-from django.db.models import Q, QuerySet, Sum
+from django.db.models import Exists, OuterRef, Q, QuerySet, Sum
 
 from helpdesk.lib.text import fold
 from tickets.access import Viewer, visible_inboxes, visible_tickets
-from tickets.models import Inbox, Message, Participant, Ticket, TicketCount
+from tickets.models import Inbox, Message, MessageFile, Participant, Ticket, TicketCount
 
 View = Literal["yours", "unassigned", "open", "waiting", "solved"]
 VIEWS: tuple[View, ...] = ("yours", "unassigned", "open", "waiting", "solved")
@@ -23,6 +23,10 @@ PAGE_ROWS = 50
 SEARCH_ROWS = 50
 # Messages looked at for one search: enough for a full page when most of them are of one ticket.
 SEARCH_DEPTH_ROWS = 400
+
+# A logo, a face, the sign of a network. What people paste to show something is larger.
+SIGNATURE_MAX_BYTES = 20_000
+SIGNATURE_MAX_PX = 200  # on either side
 
 Status = Ticket.Status
 
@@ -205,3 +209,24 @@ def previous_tickets(viewer: Viewer, ticket: Ticket, *, limit: int = 5) -> Query
     """Other tickets of the same customer, latest first."""
     mine = visible_tickets(viewer).filter(requester=ticket.requester_id)
     return mine.exclude(number=ticket.number).order_by("-number")[:limit]
+
+
+def looks_like_signature() -> Q:
+    """A condition on MessageFile: a picture inside the text that belongs to the writer's signature.
+
+    It is small, or the same picture came with an earlier message of the conversation. As an
+    annotation it needs no query of its own.
+    """
+    before = MessageFile.objects.filter(
+        message__conversation=OuterRef("message__conversation"),
+        message__seq__lt=OuterRef("message__seq"),
+        attachment__blob=OuterRef("attachment__blob"),
+    )
+    is_small = Q(attachment__blob__size_bytes__lte=SIGNATURE_MAX_BYTES) | Q(
+        # A preview is never larger than its picture, and 0 where there is none.
+        attachment__blob__preview_width__range=(1, SIGNATURE_MAX_PX),
+        attachment__blob__preview_height__lte=SIGNATURE_MAX_PX,
+    )
+    return Q(inline=True, attachment__blob__type__startswith="image/") & (
+        is_small | Q(Exists(before))
+    )

@@ -14,7 +14,7 @@ from pytest_django.fixtures import Settings
 from attachments import scan as client
 from attachments.scan import TooLargeToScan, scan
 from helpdesk.lib.errors import TemporaryFailure
-from tests.fakes.clamd import EICAR, STREAM_MAX_BYTES, VIRUS, Clamd
+from tests.fakes.clamd import EICAR, FILE_MAX_BYTES, STREAM_MAX_BYTES, VIRUS, Clamd
 
 MEGABYTE = bytes(1024 * 1024)
 
@@ -34,7 +34,7 @@ def test_what_is_clean_has_no_name() -> None:
 @pytest.mark.usefixtures("asked")
 def test_a_virus_is_named_wherever_the_pieces_are_cut() -> None:
     assert scan([EICAR]) == VIRUS
-    assert scan([EICAR[:20], EICAR[20:]]) == VIRUS
+    assert scan([EICAR[:20], b"", EICAR[20:]]) == VIRUS
     assert scan(bytes([one]) for one in EICAR) == VIRUS
     assert scan([EICAR[:-1]]) == ""
 
@@ -47,6 +47,12 @@ def test_what_clamd_does_not_take_is_no_reason_to_ask_again() -> None:
     with pytest.raises(TooLargeToScan):
         scan([MEGABYTE] * too_many * 4)
     assert scan([EICAR]) == VIRUS  # and it still answers
+
+
+@pytest.mark.usefixtures("asked")
+def test_what_clamd_did_not_look_at_is_not_clean() -> None:
+    with pytest.raises(TooLargeToScan, match="Exceeded"):
+        scan([EICAR, *[MEGABYTE] * (FILE_MAX_BYTES // len(MEGABYTE))])
 
 
 @pytest.mark.usefixtures("asked")

@@ -17,7 +17,8 @@ from helpdesk.stack.engines import start
 
 CLAMD = shutil.which("clamd", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 PORTS = range(15_000, 32_000)  # below those that outgoing connections are given
-STREAM_MAX_BYTES = 30 * 1024 * 1024
+STREAM_MAX_BYTES = 30 * 1024 * 1024  # larger files it does not take,
+FILE_MAX_BYTES = 26 * 1024 * 1024  # and into these it does not look
 # The file that every scanner takes for a virus and that harms nobody (eicar.org). In two halves,
 # lest a scanner take this one for it.
 EICAR = b"X5O!P%@AP[4\\PZX54(P^)7CC)7}$EICAR-" + b"STANDARD-ANTIVIRUS-TEST-FILE!$H+H*"
@@ -31,6 +32,8 @@ LocalSocket {folder}/socket
 TCPAddr 127.0.0.1
 TCPSocket {port}
 StreamMaxLength {stream_max}
+MaxFileSize {file_max}
+AlertExceedsMax yes
 MaxThreads 2
 """
 
@@ -44,7 +47,8 @@ class Clamd:
         self.url = f"unix:{self._socket}"
         self.tcp_url = f"tcp://127.0.0.1:{port}"
         config = folder / "clamd.conf"
-        config.write_text(CONFIG.format(folder=folder, port=port, stream_max=STREAM_MAX_BYTES))
+        limits = {"stream_max": STREAM_MAX_BYTES, "file_max": FILE_MAX_BYTES}
+        config.write_text(CONFIG.format(folder=folder, port=port, **limits))
         (folder / "signatures").mkdir()
         (folder / "signatures" / "test.ndb").write_text(f"Eicar-Test:0:*:{EICAR.hex()}\n")
         assert CLAMD

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import struct
 from collections.abc import Mapping
 from email.message import EmailMessage
 from email.policy import SMTP
@@ -48,3 +49,62 @@ def mail(
         maintype, _slash, subtype = kind.partition("/")
         made.add_attachment(content, maintype=maintype, subtype=subtype, filename=name)
     return made.as_bytes()
+
+
+# Types of properties, and properties, as they are numbered in winmail.dat.
+TEXT, BINARY, OBJECT = 0x1F, 0x102, 0x0D
+SUBJECT, BODY, RTF, HTML, HTML_CODE_PAGE = 0x0037, 0x1000, 0x1009, 0x1013, 0x3FDE
+FILE_CONTENT, FILE_NAME, FILE_CONTENT_ID = 0x3701, 0x3707, 0x3712
+MESSAGE_ID = bytes.fromhex("0703020000000000c000000000000046")
+Property = tuple[int, int, bytes]
+
+
+def winmail(
+    files: Mapping[str, bytes] | None = None,
+    *,
+    subject: str = "",
+    text: str = "",
+    html: str = "",
+    rtf: bytes = b"",
+    content_ids: Mapping[str, str] | None = None,
+    packed: bytes = b"",
+) -> bytes:
+    """A winmail.dat as Outlook writes it. `packed` is one that it forwards."""
+    about = [(SUBJECT, TEXT, _utf16(subject))] if subject else []
+    about += [(BODY, TEXT, _utf16(text))] if text else []
+    about += [(HTML, BINARY, html.encode())] if html else []
+    about += [(RTF, BINARY, rtf)] if rtf else []
+    made = [attribute(1, 0x9007, struct.pack("<II", 1252, 0))]
+    made.append(attribute(1, 0x9003, properties(*about)))
+    for name, content in (files or {}).items():
+        told = [(FILE_NAME, TEXT, _utf16(name))]
+        if content_id := (content_ids or {}).get(name):
+            told.append((FILE_CONTENT_ID, TEXT, _utf16(content_id)))
+        made.append(attribute(2, 0x9002, bytes(14)))
+        made.append(attribute(2, 0x8010, b"SHORT~1.DAT\0"))
+        made.append(attribute(2, 0x800F, content))
+        made.append(attribute(2, 0x9005, properties(*told)))
+    if packed:
+        made.append(attribute(2, 0x9002, bytes(14)))
+        made.append(attribute(2, 0x9005, properties((FILE_CONTENT, OBJECT, MESSAGE_ID + packed))))
+    return tnef(*made)
+
+
+def tnef(*attributes: bytes) -> bytes:
+    return struct.pack("<IH", 0x223E9F78, 1) + b"".join(attributes)
+
+
+def attribute(level: int, name: int, value: bytes) -> bytes:
+    checksum = struct.pack("<H", sum(value) & 0xFFFF)
+    return struct.pack("<BHHI", level, name, 6, len(value)) + value + checksum
+
+
+def properties(*of: Property) -> bytes:
+    made = [struct.pack("<I", len(of))]
+    for name, kind, value in of:
+        made += [struct.pack("<HHII", kind, name, 1, len(value)), value, bytes(-len(value) % 4)]
+    return b"".join(made)
+
+
+def _utf16(text: str) -> bytes:
+    return f"{text}\0".encode("utf-16-le")

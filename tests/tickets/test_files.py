@@ -350,6 +350,16 @@ def test_pictures_inside_the_text_are_folded(enter: Enter, alice: Viewer, number
     assert str(file("page.html").uuid) in attached
 
 
+def test_a_large_picture_inside_the_text_was_pasted_to_be_seen(
+    enter: Enter, alice: Viewer, number: int
+) -> None:
+    MessageFile.objects.update(inline=True)
+    Blob.objects.update(size_bytes=300_000, preview_width=640, preview_height=400)
+    page = enter(alice).get(f"/tickets/{number}/").content.decode()
+    assert "inside the text" not in page
+    assert "chip.png" in page
+
+
 @pytest.mark.parametrize(
     ("name", "stem", "ending"),
     [
@@ -373,7 +383,7 @@ SHOWN_FILE = ShownFile(
     kind="image",
     width=0,
     height=0,
-    is_inline=False,
+    is_signature=False,
     is_scanned=True,
     is_waiting=False,
     closed="",

@@ -5,13 +5,22 @@ from datetime import timedelta
 import pytest
 from django.utils.timezone import now
 
+from attachments.models import Attachment, Blob
 from tests import make
 from tickets import queries
 from tickets.access import Viewer
-from tickets.models import Inbox, Ticket, TicketCount
+from tickets.models import Inbox, Message, MessageFile, Ticket, TicketCount
 from tickets.operations import assign_ticket, post_note, solve_ticket
 from tickets.operations.counts import fold_counts
-from tickets.queries import Cursor, count_tickets, list_tickets, search_tickets
+from tickets.queries import (
+    SIGNATURE_MAX_BYTES,
+    SIGNATURE_MAX_PX,
+    Cursor,
+    count_tickets,
+    list_tickets,
+    looks_like_signature,
+    search_tickets,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -89,3 +98,62 @@ def test_search_shows_only_what_one_may_see(
     for text in ("plum", "grinder", str(ticket.number)):
         assert search_tickets(mallory, text) == []
         assert search_tickets(carol, text) == []
+
+
+LARGE_BYTES = SIGNATURE_MAX_BYTES + 1
+
+
+def blob(size_bytes: int, width: int = 0, height: int = 0, kind: str = "image/png") -> Blob:
+    return Blob.objects.create(
+        sha256=f"{Blob.objects.count():064}",
+        size_bytes=size_bytes,
+        type=kind,
+        preview_width=width,
+        preview_height=height,
+    )
+
+
+def folded(message: Message, of: Blob, *, inline: bool = True) -> bool:
+    """Show these bytes with a message; is that a signature?"""
+    attachment = Attachment.objects.create(name="image001.png", blob=of)
+    file = MessageFile.objects.create(message=message, attachment=attachment, inline=inline)
+    found = MessageFile.objects.annotate(is_signature=looks_like_signature()).get(pk=file.pk)
+    return bool(vars(found)["is_signature"])
+
+
+def test_a_small_picture_inside_the_text_is_a_signature(carol: Viewer, ticket: Ticket) -> None:
+    said = make.say(carol, ticket, "With kind regards")
+    assert folded(said, blob(SIGNATURE_MAX_BYTES))
+    assert folded(said, blob(LARGE_BYTES, SIGNATURE_MAX_PX, SIGNATURE_MAX_PX))
+    assert not folded(said, blob(LARGE_BYTES, SIGNATURE_MAX_PX + 1, 20))
+    assert not folded(said, blob(LARGE_BYTES, 20, SIGNATURE_MAX_PX + 1))
+    assert not folded(said, blob(LARGE_BYTES))  # nothing is known of its sides
+
+
+def test_what_comes_with_every_mail_is_one_from_the_second_on(
+    carol: Viewer, ticket: Ticket, inbox: Inbox
+) -> None:
+    logo = blob(LARGE_BYTES, 640, 200)
+    elsewhere = make.ticket(carol, inbox, "Something else.")
+    make.say(carol, ticket, "Later than anything elsewhere.")
+    first, second = make.say(carol, ticket, "One."), make.say(carol, ticket, "Two.")
+    assert not folded(make.say(carol, elsewhere, "Another conversation."), logo)
+    assert not folded(first, logo)
+    assert folded(second, logo)
+    assert not folded(second, blob(LARGE_BYTES, 640, 200))
+
+
+def test_what_is_attached_or_no_picture_is_no_signature(carol: Viewer, ticket: Ticket) -> None:
+    first, second = make.say(carol, ticket, "One."), make.say(carol, ticket, "Two.")
+    small = blob(100, 10, 10)
+    assert not folded(first, small, inline=False)
+    assert not folded(second, small, inline=False)
+    assert not folded(second, blob(100, kind="application/pdf"))
+
+
+def test_of_a_file_without_bytes_nothing_is_said(carol: Viewer, ticket: Ticket) -> None:
+    said = make.say(carol, ticket, "One.")
+    waiting = Attachment.objects.create(name="a.png", state="checking")
+    file = MessageFile.objects.create(message=said, attachment=waiting, inline=True)
+    found = MessageFile.objects.annotate(is_signature=looks_like_signature()).get(pk=file.pk)
+    assert not vars(found)["is_signature"]

@@ -10,9 +10,6 @@ from tickets.mail.headers import base64_bytes
 
 def content(part: Message, head: dict[str, str], problems: list[str]) -> bytes:
     """The bytes of a leaf, freed of their transfer encoding."""
-    payload = part.get_payload()
-    if isinstance(payload, list):
-        return b"\n".join(_bytes(one, problems) for one in payload if isinstance(one, Message))
     how = head.get("content-transfer-encoding", "").strip().lower().partition(";")[0].strip()
     del part["content-transfer-encoding"]  # what `get_payload` undoes itself, it undoes less well
     data = part.get_payload(decode=True)
@@ -28,14 +25,6 @@ def content(part: Message, head: dict[str, str], problems: list[str]) -> bytes:
     except ValueError:
         problems.append(f"A part is not the {how} it claims to be.")
     return data
-
-
-def _bytes(part: Message, problems: list[str]) -> bytes:
-    try:
-        return part.as_bytes()
-    except (ValueError, LookupError, TypeError, KeyError, AttributeError, RecursionError):
-        problems.append("An attached mail could not be written out.")
-        return b""
 
 
 def uudecoded(data: bytes) -> bytes:

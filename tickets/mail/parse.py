@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, fields
 from datetime import datetime
 from email.feedparser import BytesFeedParser
 from email.message import Message
+from email.parser import BytesHeaderParser
 from email.policy import compat32
 
 from helpdesk.lib.text import clean
@@ -31,6 +32,7 @@ from tickets.mail.headers import (
 )
 from tickets.mail.reply import split_reply
 from tickets.mail.text import html_to_text
+from tickets.mail.tnef import Packed, unpacked
 
 RAW_MAX_BYTES = 100 * 1024 * 1024
 PARTS_MAX = 1_000
@@ -42,9 +44,13 @@ RETURNED_SEARCHED_BYTES = 64 * 1024
 RETURNED_ID = re.compile(rb"^[> \t]*Message-ID[ \t]*:\s*(<[^<>\n]{1,998}>)", re.M | re.I)
 FED_BYTES = 256 * 1024
 KIND = re.compile(r"[a-z0-9!#$&^_.+-]{1,127}/[a-z0-9!#$&^_.+-]{1,127}")
+CHARSET_NAMED = re.compile(rb"charset\s*=\s*[\"']?([\w.:-]{1,40})", re.I | re.ASCII)
 BLANK_LINE = re.compile(rb"\r?\n\r?\n")
 BLANK_BEFORE_COLON = re.compile(rb"^([!-9;-~]{1,80})[ \t]{1,20}:", re.M)
 SENDER_FIELDS = ("from", "sender", "reply-to")  # whoever an answer would reach, best first
+TNEF = frozenset({"application/ms-tnef", "application/vnd.ms-tnef"})
+TNEF_NAME = "winmail.dat"
+TNEF_MAX = 3  # unpacked in one mail; programs write one
 DELIVERED_TO_FIELDS = ("delivered-to", "x-original-to", "envelope-to", "x-envelope-to")
 
 
@@ -103,6 +109,15 @@ class _LimitReached(Exception):
     pass
 
 
+class _Part(Message):
+    """A part that hides from the parser that it is a mail or a report: so it is kept as it came,
+    byte for byte, and parts inside it are none of this mail's."""
+
+    def get_content_type(self) -> str:
+        kind = super().get_content_type()
+        return "application/octet-stream" if kind.startswith("message/") else kind
+
+
 @dataclass(slots=True)
 class _Body:
     """What the walk has found so far."""
@@ -112,6 +127,7 @@ class _Body:
     htmls: list[str] = field(default_factory=list)
     lone_htmls: list[str] = field(default_factory=list)  # after a text, and not another form of it
     attachments: list[Attachment] = field(default_factory=list)
+    packed: list[Packed] = field(default_factory=list)
     reports: list[str] = field(default_factory=list)
     charset: str = ""  # of the first text
 
@@ -135,6 +151,8 @@ def parse_email(raw: bytes) -> ParsedEmail:
             problems.append(f"Nested deeper than {DEPTH_MAX} levels: the rest was not read.")
             break
         _take(part, body, is_alternative=is_alternative)
+    if not (body.texts or body.htmls):
+        _take_packed_words(body)
 
     html = "\n".join(body.htmls)[:TEXT_MAX_CHARS]
     text = _text(body, html)[:TEXT_MAX_CHARS]
@@ -175,7 +193,7 @@ def _tree(raw: bytes, problems: list[str]) -> Message:
     def new_part(policy: object = None) -> Message:
         if len(parts) >= PARTS_MAX:
             raise _LimitReached
-        part: Message = Message(policy=compat32)
+        part = _Part(policy=compat32)
         parts.append(part)
         return part
 
@@ -241,8 +259,8 @@ def _leaves(root: Message, body: _Body) -> Iterator[tuple[Message, int, bool]]:
     while stack:
         part, depth, is_alternative = stack.pop()
         kind = part.get_content_type()
-        payload = part.get_payload() if part.is_multipart() else None
-        if isinstance(payload, list) and not kind.startswith("message/") and depth <= DEPTH_MAX:
+        payload = part.get_payload()
+        if isinstance(payload, list) and depth <= DEPTH_MAX:
             inside = is_alternative or kind == "multipart/alternative"
             children = [one for one in payload if isinstance(one, Message)]
             stack += [(child, depth + 1, inside) for child in reversed(children)]
@@ -254,7 +272,7 @@ def _leaves(root: Message, body: _Body) -> Iterator[tuple[Message, int, bool]]:
 
 def _take(part: Message, body: _Body, *, is_alternative: bool) -> None:
     head = _fields(part)
-    kind, kind_parameters = parameters(head.get("content-type", "text/plain"))
+    kind, kind_parameters = parameters(head.get("content-type", part.get_default_type()))
     disposition, disposition_parameters = parameters(head.get("content-disposition", ""))
     name = disposition_parameters.get("filename") or kind_parameters.get("name") or ""
     if kind.startswith("multipart/") or not KIND.fullmatch(kind):
@@ -267,18 +285,61 @@ def _take(part: Message, body: _Body, *, is_alternative: bool) -> None:
         if not name or ((is_alternative or is_first) and disposition != "inline"):
             _take_text(data, kind, kind_parameters, body, is_alternative=is_alternative)
             return
+    if (kind in TNEF or name.lower() == TNEF_NAME) and _take_packed(data, body):
+        return
     content_id = "".join(message_ids(head.get("content-id", ""))[:1])
     body.attachments.append(
-        Attachment(
-            name=_file_name(name, kind, part),
-            type=kind,
-            size=len(data),
-            sha256=hashlib.sha256(data).hexdigest(),
+        _attachment(
+            _file_name(name, kind, data),
+            kind,
+            data,
             inline=disposition != "attachment" and bool(content_id or disposition == "inline"),
             content_id=content_id or decoded(head.get("content-id", "")).strip("<> "),
-            content=data,
         )
     )
+
+
+def _attachment(
+    name: str, kind: str, data: bytes, *, inline: bool = False, content_id: str = ""
+) -> Attachment:
+    sha256 = hashlib.sha256(data).hexdigest()
+    return Attachment(name, kind, len(data), sha256, inline, content_id, data)
+
+
+def _take_packed(data: bytes, body: _Body) -> bool:
+    """The files in a winmail.dat instead of itself. False if it cannot be unpacked: it stays."""
+    if len(body.packed) == TNEF_MAX:
+        return False
+    try:
+        packed = unpacked(data)
+    except ValueError as error:
+        body.problems.append(f"{TNEF_NAME} could not be unpacked: {error}")
+        return False
+    body.packed.append(packed)
+    body.attachments += [
+        _attachment(
+            _last_of_path(one.name),
+            one.type if KIND.fullmatch(one.type) else "application/octet-stream",
+            one.content,
+            inline=bool(one.content_id),
+            content_id=one.content_id,
+        )
+        for one in packed.files
+    ]
+    return True
+
+
+def _take_packed_words(body: _Body) -> None:
+    """The text of a mail that has it nowhere but in its winmail.dat."""
+    for packed in body.packed:
+        if packed.html:
+            body.htmls.append(clean(packed.html))
+        if packed.text.strip():
+            body.texts.append(clean(packed.text).strip("\n"))
+        if packed.is_illegible:
+            body.problems.append(f"The text in {TNEF_NAME} could not be read.")
+        if packed.rtf:
+            body.attachments += [_attachment(w.name, w.type, w.content) for w in packed.words()]
 
 
 def _take_text(
@@ -307,13 +368,17 @@ def _text(body: _Body, html: str) -> str:
     return text if text.strip() or not html else html_to_text(html)
 
 
-def _file_name(name: str, kind: str, part: Message) -> str:
+def _last_of_path(name: str) -> str:
+    return name.replace("\\", "/").rsplit("/", 1)[-1][:200]
+
+
+def _file_name(name: str, kind: str, data: bytes) -> str:
     if name:
-        return name.replace("\\", "/").rsplit("/", 1)[-1][:200]
+        return _last_of_path(name)
     if kind == "message/rfc822":
-        payload = part.get_payload()
-        inner = payload[0] if isinstance(payload, list) and payload else None
-        subject = decoded(_fields(inner).get("subject", "")) if isinstance(inner, Message) else ""
+        inner = _fields(BytesHeaderParser(policy=compat32).parsebytes(data[:HEADER_SEARCHED_BYTES]))
+        named = CHARSET_NAMED.search(data, 0, HEADER_SEARCHED_BYTES)
+        subject = decoded(inner.get("subject", ""), named[1].decode() if named else "")
         return f"{subject.replace('/', '-')[:150] or 'message'}.eml"
     if kind == "text/calendar":
         return "invite.ics"

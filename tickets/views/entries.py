@@ -21,6 +21,7 @@ from attachments.models import Attachment, Blob
 from tickets.access import Viewer, visible_messages
 from tickets.events import role_of
 from tickets.models import Conversation, Message, MessageFile, OutgoingEmail
+from tickets.queries import looks_like_signature
 from tickets.views.changes import change_icon, change_sentence
 
 PAGE_ENTRIES = 60
@@ -61,7 +62,7 @@ class ShownFile:
     kind: Kind
     width: int  # of its preview; 0 while there is none
     height: int
-    is_inline: bool  # a picture that stands inside the text of a mail
+    is_signature: bool  # a picture inside the text that comes with whatever its writer says
     is_scanned: bool
     is_waiting: bool  # it will open, or be refused for good, once it was looked into
     closed: str  # why it cannot be opened: a sentence, empty if it can
@@ -121,12 +122,12 @@ class Entry:
 
     @property
     def attached(self) -> list[ShownFile]:
-        return [file for file in self.files if not file.is_inline]
+        return [file for file in self.files if not file.is_signature]
 
     @property
-    def pictures_in_text(self) -> list[ShownFile]:
-        """Signatures, mostly: the page folds them."""
-        return [file for file in self.files if file.is_inline]
+    def signature(self) -> list[ShownFile]:
+        """Pictures that the page folds."""
+        return [file for file in self.files if file.is_signature]
 
     @property
     def can_be_tried(self) -> bool:
@@ -186,7 +187,11 @@ def _rows(viewer: Viewer, conversation: Conversation) -> QuerySet[Message]:
     """Messages with their mails and files, in one query."""
     mails = OutgoingEmail.objects.filter(message=OuterRef("pk")).order_by("pk")
     fields = ("address", "state", "attempts", "error", "due_at")
-    files = MessageFile.objects.filter(message=OuterRef("pk")).order_by("pk")
+    files = (
+        MessageFile.objects.filter(message=OuterRef("pk"))
+        .annotate(is_signature=looks_like_signature())
+        .order_by("pk")
+    )
     about = {
         "uuid": "attachment__uuid",
         "name": "attachment__name",
@@ -199,7 +204,7 @@ def _rows(viewer: Viewer, conversation: Conversation) -> QuerySet[Message]:
         "refusal": "attachment__refusal",
         "virus": "attachment__blob__virus",
         "scanned_at": "attachment__blob__scanned_at",
-        "inline": "inline",
+        "is_signature": "is_signature",
     }
     return (
         visible_messages(viewer, conversation)
@@ -257,7 +262,7 @@ def _shown(file: dict[str, Any]) -> ShownFile:
         kind=kind,
         width=file["width"] or 0,
         height=file["height"] or 0,
-        is_inline=file["inline"] and kind == "image",
+        is_signature=bool(file["is_signature"]) and kind == "image",
         is_scanned=file["scanned_at"] is not None,
         is_waiting=state in (Attachment.State.UPLOADING, Attachment.State.CHECKING),
         closed=Attachment(state=state, refusal=refusal, blob=Blob(virus=virus)).why_closed,
