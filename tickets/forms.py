@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 from uuid import UUID, uuid4
 
 from django import forms
@@ -11,9 +12,21 @@ from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 
 from helpdesk.lib.errors import Refused
+from tickets.models import Inbox
+from tickets.models.people import NAME_MAX_CHARS
 from tickets.operations.conversations import checked
+from tickets.operations.opening import checked_address, checked_subject
 
 SEQ_MAX = 2**31 - 1
+T = TypeVar("T")
+
+
+def told(check: Callable[[], T]) -> T:
+    """What `check` returns; its refusal is said at the field, where the typed text stays."""
+    try:
+        return check()
+    except Refused as error:
+        raise ValidationError(str(error)) from error
 
 
 class LoginForm(AuthenticationForm):
@@ -54,11 +67,60 @@ class ComposerForm(forms.Form):
     client_token = forms.UUIDField(initial=uuid4, widget=forms.HiddenInput)
 
     def clean_body(self) -> str:
-        try:
-            has_files = bool(self.cleaned_data.get("file"))
-            return checked(self.cleaned_data["body"], may_be_empty=has_files)
-        except Refused as error:
-            raise ValidationError(str(error)) from error
+        has_files = bool(self.cleaned_data.get("file"))
+        return told(lambda: checked(self.cleaned_data["body"], may_be_empty=has_files))
+
+
+class NewTicketForm(ComposerForm):
+    """The first mail of a conversation, from one of `inboxes`, which all have an address."""
+
+    inbox = forms.TypedChoiceField(
+        label=_("From"),
+        coerce=int,
+        error_messages={"required": _("Choose an inbox."), "invalid_choice": _("Choose an inbox.")},
+    )
+    address = forms.CharField(
+        label=_("To"),
+        required=False,
+        widget=forms.EmailInput(
+            {
+                "class": "input",
+                "placeholder": "name@example.org",
+                "autofocus": True,
+                "required": True,
+            }
+        ),
+    )
+    name = forms.CharField(
+        label=_("Name"),
+        required=False,
+        max_length=NAME_MAX_CHARS,
+        help_text=_("Optional, for somebody new."),
+        widget=forms.TextInput({"class": "input", "dir": "auto"}),
+    )
+    subject = forms.CharField(
+        label=_("Subject"),
+        required=False,
+        strip=False,
+        widget=forms.TextInput({"class": "input", "dir": "auto", "required": True}),
+    )
+    body = forms.CharField(
+        label=_("Message"),
+        strip=False,
+        required=False,
+        widget=forms.Textarea({"class": "input message", "rows": 10, "dir": "auto"}),
+    )
+
+    def __init__(self, inboxes: Sequence[Inbox], *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        choice: Any = self.fields["inbox"]
+        choice.choices = [(inbox.pk, inbox.name) for inbox in inboxes]
+
+    def clean_address(self) -> str:
+        return told(lambda: checked_address(self.cleaned_data["address"]))
+
+    def clean_subject(self) -> str:
+        return told(lambda: checked_subject(self.cleaned_data["subject"]))
 
 
 class AssignForm(forms.Form):

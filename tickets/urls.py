@@ -10,6 +10,7 @@ from tickets.views import acts, fragments, pages
 from tickets.views.assistant import assistant
 from tickets.views.files import file_link, preview_link
 from tickets.views.login import Login
+from tickets.views.new_ticket import new_ticket
 
 app_name = "tickets"
 
@@ -32,6 +33,7 @@ urlpatterns = [
     path("", Login.as_view(), name="login"),
     path("logout/", LogoutView.as_view(), name="logout"),
     path("tickets/", pages.ticket_list, name="list"),
+    path("tickets/new/", new_ticket, name="new"),
     path("tickets/<int:number>/", include(ticket)),
     path("files/uploads/", UploadsView.as_view(), name="uploads"),
     path("files/uploads/<uuid:uuid>", UploadView.as_view(), name="upload"),

@@ -17,13 +17,13 @@ WRITE = (
     *("reply/", "note/", "assign/", "solve/", "reopen/", "seen/"),
     "messages/1/deliver/",
 )
-PAGES = ("/tickets/", "/assistant/")
+PAGES = ("/tickets/", "/tickets/new/", "/assistant/")
 SCRIPT = {"HX-Request": "true"}
 
 
 def test_every_address_of_the_desk_is_in_these_lists() -> None:
     names = {str(key) for key in get_resolver("tickets.urls").reverse_dict if isinstance(key, str)}
-    tested = {"ticket", "timeline", "message", "original", "about"} | {"list", "assistant"}
+    tested = {"ticket", "timeline", "message", "original", "about"} | {"list", "new", "assistant"}
     tested |= {path.strip("/").rpartition("/")[2] for path in WRITE}
     tested |= {"file", "preview", "upload", "uploads"}  # in test_files, test_uploads_api
     assert names == tested | {"login", "logout"}
@@ -176,5 +176,5 @@ def test_a_login_without_a_person_sees_nothing(
 
 def test_no_browser_keeps_a_page_of_the_desk(enter: Enter, alice: Viewer, ticket: Ticket) -> None:
     browser = enter(alice)
-    for address in ("/tickets/", f"/tickets/{ticket.number}/", "/assistant/"):
+    for address in (*PAGES, f"/tickets/{ticket.number}/"):
         assert "no-store" in browser.get(address)["Cache-Control"]

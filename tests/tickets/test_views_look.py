@@ -46,7 +46,7 @@ def test_the_desk_keeps_to_its_budget_of_style(enter: Enter, alice: Viewer, tick
 
 def test_every_file_a_page_names_exists(enter: Enter, alice: Viewer, ticket: Ticket) -> None:
     browser = enter(alice)
-    for address in ("/tickets/", f"/tickets/{ticket.number}/", "/assistant/"):
+    for address in ("/tickets/", f"/tickets/{ticket.number}/", "/tickets/new/", "/assistant/"):
         page = browser.get(address).content.decode()
         for file in set(re.findall(r'"/static/([^"#]+)', page)):
             assert find(file), file

@@ -93,6 +93,7 @@ class Letter:
     enclosed: Sequence[Enclosed] = ()
     linked: Sequence[Linked] = ()
     withheld: Sequence[Withheld] = ()
+    opens: bool = False  # nobody has said anything before
 
 
 def render(letter: Letter) -> EmailMessage:
@@ -107,7 +108,7 @@ def render(letter: Letter) -> EmailMessage:
         mail["Reply-To"] = Address(one_line(letter.from_name), addr_spec=letter.reply_to)
     except (HeaderParseError, IndexError) as error:
         raise ValueError(f"{letter.to_address} is no address: {error}") from error
-    mail["Subject"] = subject(letter.subject)
+    mail["Subject"] = subject(letter.subject, opens=letter.opens)
     mail["Date"] = letter.sent_at
     mail["Message-ID"] = f"<{letter.message_id}>"
     if ids := [one for one in letter.earlier_ids if ID.fullmatch(one)]:
@@ -166,9 +167,12 @@ def one_line(text: str) -> str:
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 
-def subject(text: str) -> str:
-    """`Re: ` once, whatever marks were there before."""
-    return f"Re: {REPLY_MARK.sub('', one_line(text))[:SUBJECT_MAX_CHARS]}".rstrip()
+def subject(text: str, *, opens: bool = False) -> str:
+    """`Re: ` once, whatever marks were there before; as it is for a mail that `opens`."""
+    line = one_line(text)
+    if opens:
+        return line[:SUBJECT_MAX_CHARS]
+    return f"Re: {REPLY_MARK.sub('', line)[:SUBJECT_MAX_CHARS]}".rstrip()
 
 
 def references(ids: Sequence[str]) -> str:

@@ -25,11 +25,18 @@ class Conversation(models.Model):
     # The last entry that customers can see: what the next one says it comes after.
     last_public_seq = models.PositiveIntegerField(_("last public entry"), default=0)
     created_at = models.DateTimeField(_("created at"), default=now)
+    # Chosen by whoever on staff began it, so that sending the first mail again is harmless.
+    opened_with = models.UUIDField(null=True, blank=True, editable=False)
 
     class Meta:
         verbose_name = _("conversation")
         verbose_name_plural = _("conversations")
         constraints = [
+            models.UniqueConstraint(
+                fields=["opened_with"],
+                condition=Q(opened_with__isnull=False),
+                name="conversation_opened_once",
+            ),
             models.CheckConstraint(
                 condition=Q(last_public_seq__lte=F("last_seq")),
                 name="conversation_public_within_all",

@@ -8,6 +8,7 @@ from tickets.operations.assistant import (
     switch_assistant,
 )
 from tickets.operations.conversations import mark_read, post_note, post_reply, start_chat
+from tickets.operations.opening import open_ticket_by_mail
 from tickets.operations.tickets import assign_ticket, mark_seen, reopen_ticket, solve_ticket
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "mark_read",
     "mark_seen",
     "may_answer",
+    "open_ticket_by_mail",
     "post_answer",
     "post_note",
     "post_reply",

@@ -283,6 +283,7 @@ def _letter(outgoing: OutgoingEmail, message: Message, ticket: Ticket) -> Letter
         earlier_ids=_earlier_ids(outgoing, message),
         sent_at=message.created_at,
         is_automatic=bool(author and author.is_assistant),
+        opens=message.seq == 1,
     )
 
 

@@ -26,7 +26,6 @@ from tickets.mail.parse import ParsedEmail, parse_email
 from tickets.mail.threading import IDS_MAX, Match, match
 from tickets.models import (
     Conversation,
-    EmailAddress,
     InboundEmail,
     Message,
     MessageFile,
@@ -34,9 +33,9 @@ from tickets.models import (
     Person,
 )
 from tickets.models.files import CONTENT_ID_MAX_CHARS as ID_MAX_CHARS
-from tickets.models.people import NAME_MAX_CHARS
 from tickets.models.tickets import SUBJECT_MAX_CHARS
 from tickets.operations.files import remember_files
+from tickets.operations.people import give_address, new_person
 from tickets.operations.related import Facts, look_up
 from tickets.operations.timeline import (
     announce,
@@ -266,9 +265,8 @@ def _open(row: InboundEmail, mail: ParsedEmail, facts: Facts) -> dict[str, Any]:
     if facts.inbox_id is None:
         raise GiveUp("There is no inbox in which a ticket could be opened.")
     person = facts.person or facts.staff or _new_person(mail, facts.sender)
-    if person is facts.staff:  # answers reach them by mail, as they do anyone
-        is_primary = not person.addresses.filter(is_primary=True).exists()
-        EmailAddress.objects.create(person=person, address=facts.sender, is_primary=is_primary)
+    if person is facts.staff:
+        give_address(person, facts.sender)
     conversation = _new_conversation(person)
     message = _reply(row, mail, facts, person)
     write_entry(conversation, message, after=0, **_files(mail, facts, searched_too=mail.subject))
@@ -344,13 +342,6 @@ def _reply(row: InboundEmail, mail: ParsedEmail, facts: Facts, person: Person) -
     )
 
 
-NEW_PERSON = """
-WITH person AS (
-    INSERT INTO tickets_person (name, is_assistant, created_at) VALUES (%s, false, %s) RETURNING id
-)
-INSERT INTO tickets_emailaddress (person_id, address, is_primary) SELECT id, %s, true FROM person
-RETURNING person_id
-"""
 NEW_CONVERSATION = """
 WITH conversation AS (
     INSERT INTO tickets_conversation (channel, last_seq, last_public_seq, created_at)
@@ -364,24 +355,16 @@ RETURNING conversation_id
 
 
 def _new_person(mail: ParsedEmail, address: str) -> Person:
-    """A customer we have not heard of. Nobody else adds this address: we hold its lock."""
-    name = (mail.sender.name if mail.sender else "") or address.partition("@")[0]
-    person = Person(name=name[:NAME_MAX_CHARS])
-    person.pk = _inserted(NEW_PERSON, person.name, person.created_at, address)
-    return person
+    return new_person(mail.sender.name if mail.sender else "", address)
 
 
 def _new_conversation(person: Person) -> Conversation:
     """A conversation of one customer, whose first place is taken."""
     conversation = Conversation(channel=Conversation.Channel.EMAIL, last_seq=1, last_public_seq=1)
-    conversation.pk = _inserted(NEW_CONVERSATION, conversation.created_at, person.pk)
-    return conversation
-
-
-def _inserted(statement: str, *values: Any) -> int:
     with connection.cursor() as cursor:
-        cursor.execute(statement, values)
-        return int(cursor.fetchall()[0][0])
+        cursor.execute(NEW_CONVERSATION, [conversation.created_at, person.pk])
+        (conversation.pk,) = cursor.fetchall()[0]
+    return conversation
 
 
 @dataclass(frozen=True, slots=True)

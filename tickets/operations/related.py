@@ -85,7 +85,7 @@ def look_up(row: InboundEmail, mail: ParsedEmail) -> Facts:
     ids = looked_up(mail.in_reply_to, [*mail.returned_ids, *mail.references])
     ids = [mail.message_id, *ids] if mail.message_id else ids
     with connection.cursor() as cursor:
-        _wait_for_related(cursor, [facts.dedupe_key, f"from {sender}", *ids])
+        _wait_for(cursor, [facts.dedupe_key, _address(sender), *ids])
         cursor.execute(
             LOOK_UP,
             {
@@ -104,8 +104,19 @@ def look_up(row: InboundEmail, mail: ParsedEmail) -> Facts:
     return facts
 
 
-def _wait_for_related(cursor: Any, names: list[str]) -> None:
-    """Hold what this mail shares with others until the transaction ends, in one fixed order.
+def hold_address(address: str) -> None:
+    """Nobody else files a mail from this address, or gives it to a person, until the transaction
+    ends. What comes of those who did so just now is seen by the next statement."""
+    with connection.cursor() as cursor:
+        _wait_for(cursor, [_address(normal(address))])
+
+
+def _address(sender: str) -> str:
+    return f"from {sender}"
+
+
+def _wait_for(cursor: Any, names: list[str]) -> None:
+    """Hold what goes by these names until the transaction ends, in one fixed order.
 
     A statement of its own: the next one must see what the others committed meanwhile.
     """

@@ -27,6 +27,7 @@ from tickets.models import (
     Participant,
     Person,
     Ticket,
+    User,
 )
 from tickets.models.tickets import SUBJECT_MAX_CHARS
 
@@ -139,12 +140,13 @@ def open_ticket(
     requester: Person,
     subject: str,
     first: Message | None = None,
+    assignee: User | None = None,
 ) -> Ticket:
     """A case file for a conversation that has none.
 
     The assistant handles chats where it is switched on; everything else is staff's. `first` is
-    the customer's message where it stands in the timeline already: the ticket then needs not
-    hear it, only `announce` it.
+    the message that opens it where it stands in the timeline already: if it is the customer's, the
+    ticket then needs not hear it, only `announce` it.
     """
     handler = Ticket.Handler.STAFF
     if conversation.channel == Conversation.Channel.CHAT and assistant_is_on(inbox_id):
@@ -155,6 +157,7 @@ def open_ticket(
         subject=preview(subject)[:SUBJECT_MAX_CHARS],
         requester=requester,
         inbox_id=inbox_id,
+        assignee=assignee,
         handler=handler,
         opened_at=moment,
         waiting_since=moment,
@@ -269,13 +272,18 @@ def queue_emails(message: Message) -> None:
         return
     addressed = Person.objects.filter(pk__in=people, addresses__is_primary=True)
     for person_id, address in addressed.values_list("pk", "addresses__address"):
-        outgoing = OutgoingEmail.objects.create(
-            message=message,
-            person_id=person_id,
-            address=address,
-            rfc_message_id=new_message_id(message.conversation_id),
-        )
-        ring_on_commit(outgoing)
+        queue_email(message, person_id, address)
+
+
+def queue_email(message: Message, person_id: int, address: str) -> None:
+    """Mail a message to one person, at this address of theirs."""
+    outgoing = OutgoingEmail.objects.create(
+        message=message,
+        person_id=person_id,
+        address=address,
+        rfc_message_id=new_message_id(message.conversation_id),
+    )
+    ring_on_commit(outgoing)
 
 
 def sets_handler(ticket: Ticket, handler: str, *, author: Person | None, reason: str) -> bool:

@@ -28,5 +28,6 @@ def assistant(request: DeskRequest) -> HttpResponse:
         return redirect("tickets:assistant")
     around = nav(viewer)
     inboxes = [each["inbox"] for each in around["inboxes"]]
-    context = around | {"widgets": [inbox for inbox in inboxes if inbox.widget_key]}
+    widgets = [inbox for inbox in inboxes if inbox.widget_key]
+    context = around | {"page": "assistant", "widgets": widgets}
     return render(request, "tickets/assistant.html", context)

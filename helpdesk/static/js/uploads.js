@@ -15,9 +15,9 @@ export function sizeOf(bytes) {
   return `${number} ${["B", "KB", "MB"][step]}`;
 }
 
-// `address` takes uploads, `begin` new ones, with what `headers()` returns; `list` is a <ul> for the
-// rows; `most()` files fit into one message. `onChange` hears of everything that moved.
-export function keepUploads({ address, begin = address, headers, list, words, most, onChange }) {
+// `address` takes uploads, `begin()` new ones, with what `headers()` returns; `list` is a <ul> for
+// the rows; `most()` files fit into one message. `onChange` hears of everything that moved.
+export function keepUploads({ address, begin = () => address, headers, list, words, most, onChange }) {
   let items = [];
 
   function request(method, path, body, { onProgress, url = address + path, plain } = {}) {
@@ -52,7 +52,7 @@ export function keepUploads({ address, begin = address, headers, list, words, mo
     if (!at) {
       if (item.id) return ask(item, "GET", item.id);
       const { name, size } = item;
-      return ask(item, "POST", "", JSON.stringify({ name, size }), { url: begin });
+      return ask(item, "POST", "", JSON.stringify({ name, size }), { url: begin() });
     }
     if (at.state === "checking") {
       await pause(item.askMs = Math.min(2_000, (item.askMs ?? ASK_MS) * 1.3));

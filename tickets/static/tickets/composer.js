@@ -11,8 +11,8 @@ import { ask, csrfToken } from "./parts.js";
 const KEEP_AFTER_MS = 250;
 const TYPING_EVERY_MS = 2_500;
 const TYPING_STOPS_MS = 4_000;
-const AGAIN_MS = 3_000;
-const AGAIN_AFTER = new Set([0, 429, 502, 503, 504]);
+export const AGAIN_MS = 3_000;
+export const AGAIN_AFTER = new Set([0, 429, 502, 503, 504]);
 
 export function keepComposer(pane, live, { signal, onSent, store = localStorage }) {
   const form = pane.querySelector("[data-composer]");
@@ -56,19 +56,10 @@ export function keepComposer(pane, live, { signal, onSent, store = localStorage 
 
   const files = keepUploads({
     address,
-    begin: `${address}?inbox=${inbox}`,
+    begin: () => `${address}?inbox=${inbox}`,
     headers: () => ({ "X-CSRFToken": csrfToken() }),
     list: form.querySelector("[data-files]"),
-    words: {
-      uploading: words("uploading"),
-      checking: words("checking"),
-      failed: words("upload-failed"),
-      lost: words("lost"),
-      out: words("upload-out"),
-      retry: words("retry"),
-      remove: words("remove"),
-      most: words("most"),
-    },
+    words: uploadWords(words),
     most,
     onChange({ focusLost } = {}) {
       if (signal.aborted) return;
@@ -300,10 +291,17 @@ export function keepComposer(pane, live, { signal, onSent, store = localStorage 
   };
 }
 
+// What _upload_words.html says, as uploads.js calls it.
+export function uploadWords(words) {
+  const named = { failed: "upload-failed", out: "upload-out" };
+  const names = ["uploading", "checking", "failed", "lost", "out", "retry", "remove", "most"];
+  return Object.fromEntries(names.map((name) => [name, words(named[name] ?? name)]));
+}
+
 // Drafts belong to the person who wrote them; they go when that person signs out.
 const DRAFT = "draft:";
 
-function draftKey(number) {
+export function draftKey(number) {
   return `${DRAFT}${document.body.dataset.person}:${number}`;
 }
 
@@ -312,7 +310,7 @@ export function forgetDrafts(store = localStorage) {
 }
 
 // randomUUID() exists on secure pages only; a desk inside a company may not be one.
-function newToken() {
+export function newToken() {
   const bytes = crypto.getRandomValues(new Uint8Array(16));
   bytes[6] = (bytes[6] & 0x0f) | 0x40;
   bytes[8] = (bytes[8] & 0x3f) | 0x80;

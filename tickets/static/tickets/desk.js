@@ -6,6 +6,7 @@ import { forgetDrafts, keepComposer } from "./composer.js";
 import { keepList, markCurrent } from "./list.js";
 import { lightbox } from "./lightbox.js";
 import { openLive } from "./live.js";
+import { keepNewTicket } from "./new_ticket.js";
 import { parse, replaceParts, sentenceOf } from "./parts.js";
 import { shortcuts } from "./shortcuts.js";
 import { keepTimeline } from "./timeline.js";
@@ -19,6 +20,7 @@ const app = document.body;
 const live = openLive(app.dataset.socket);
 let leave = new AbortController();
 let composer = null;
+let newTicket = null;
 
 function openTicket(pane) {
   for (const key of IS_APPLE ? document.querySelectorAll("[data-mod]") : []) key.textContent = "⌘";
@@ -61,7 +63,7 @@ function showConnection() {
     }
     if (state === "lost") timer = setTimeout(() => (banner.hidden = false), LOST_SHOWN_AFTER_MS);
     else banner.hidden = state !== "out";
-    if (state === "open") composer?.resume();
+    if (state === "open") (composer ?? newTicket)?.resume();
   });
 }
 
@@ -112,3 +114,5 @@ shortcuts({ composer: () => composer });
 keepList(live);
 showConnection();
 openTicket(document.getElementById("ticket"));
+const form = document.querySelector("[data-new-ticket]");
+if (form) newTicket = keepNewTicket(form, live, { signal: leave.signal });

@@ -14,10 +14,12 @@ export async function ask(url, { signal, form } = {}) {
     throw Object.assign(error, { status: 0 });
   }
   if (response.ok) return response;
+  const html = await response.text();
   throw Object.assign(new Error(`${url} answered ${response.status}`), {
     status: response.status,
     retryAfterSeconds: Number(response.headers.get("Retry-After")) || 0,
-    sentence: sentenceOf(await response.text()),
+    sentence: sentenceOf(html),
+    html,
   });
 }
 

@@ -27,6 +27,7 @@ export function shortcuts({ composer }) {
       menu.querySelector(".menu button").focus();
     },
     e: () => document.querySelector("[data-solve]")?.click(),
+    c: () => document.querySelector("[data-new]").click(),
     "/": () => {
       const search = document.querySelector("[data-search]");
       if (search) search.select();
