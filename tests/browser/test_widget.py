@@ -156,12 +156,18 @@ def test_where_the_chat_cannot_be_loaded_a_click_tries_again(page: Page) -> None
     expect(bubble(page, "Hello, what can we do for you?")).to_be_visible()
 
 
-def test_opening_asks_for_the_config_and_begins_no_session(page: Page, stack: Stack) -> None:
+def test_opening_costs_one_script_and_the_config_and_begins_no_session(
+    page: Page, stack: Stack
+) -> None:
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
     before = stack.row("SELECT count(*) FROM chat_visitorsession")
     open_chat(page)
     expect(bubble(page, "Hello, what can we do for you?")).to_be_visible()
     write(page, " ", "")
     page.wait_for_timeout(500)
+    ours = [re.sub(r".*/|[?].*", "", url) for url in asked if "/widget" in url]
+    assert ours == ["widget.js", "chat.js", "config"]
     assert stack.row("SELECT count(*) FROM chat_visitorsession") == before
 
 

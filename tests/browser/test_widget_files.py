@@ -229,8 +229,8 @@ def test_a_file_from_staff_shows_beside_the_launcher_by_its_name(
 # --- While it is under way ---
 
 
-def held_back(page: Page) -> Callable[[], None]:
-    """Let no piece through until the returned function is called."""
+def held_back(page: Page, path: str = r"/files/.*offset=") -> Callable[[], None]:
+    """Let no piece through, or whatever goes to `path`, until the returned function is called."""
     waiting: list[Route] | None = []
 
     def hold(route: Route) -> None:
@@ -245,7 +245,7 @@ def held_back(page: Page) -> Callable[[], None]:
         for route in held:
             route.continue_()
 
-    page.route(re.compile(r"/files/.*offset="), hold)
+    page.route(re.compile(path), hold)
     return let_go
 
 
@@ -266,6 +266,21 @@ def test_what_is_sent_while_a_file_is_under_way_goes_out_with_it(page: Page, sta
     expect(mine(page)).to_have_text([text])
     expect(box(page)).to_have_value("")
     expect(page.get_by_text("This is sent as soon as")).to_be_hidden()
+    assert stored(stack, [text]) == [text]
+
+
+def test_a_file_goes_with_the_first_words_however_fast_they_are_sent(
+    page: Page, stack: Stack
+) -> None:
+    (text,) = words("fast")
+    open_chat(page)
+    let_go = held_back(page, "/sessions")
+    by_button(page, {"a.png": picture()})
+    write(page, text)
+    expect(page.get_by_text("This is sent as soon as its files are ready.")).to_be_visible()
+    let_go()
+    expect(chip(page, "a.png")).to_be_visible(timeout=UPLOADED_MS)
+    expect(mine(page)).to_have_text([text])
     assert stored(stack, [text]) == [text]
 
 
@@ -501,6 +516,18 @@ def test_a_picture_takes_its_place_before_it_is_there(page: Page, stack: Stack) 
     assert place["height"] > 100
 
 
+def test_a_tall_picture_is_seen_whole(page: Page, stack: Stack) -> None:
+    with_history(page, stack, entry(1, file("receipt.png", "image/png")))
+    page.route(re.compile("/x/show"), lambda route: route.fulfill(body=picture(300, 4_000)))
+    open_chat(page)
+    chip(page, "receipt.png").click()
+    shown = page.locator(f"{WIDGET} .light img")
+    expect(shown).not_to_have_js_property("naturalWidth", 0)
+    place = shown.bounding_box()
+    assert place is not None
+    assert place["y"] + place["height"] <= WIDE["height"]
+
+
 def test_what_a_browser_cannot_show_can_be_saved(page: Page, stack: Stack) -> None:
     with_history(page, stack, entry(1, file("photo.heic", "image/heic")))
     page.route(re.compile("/x/show"), lambda route: route.fulfill(body=b"no picture"))
@@ -511,6 +538,9 @@ def test_what_a_browser_cannot_show_can_be_saved(page: Page, stack: Stack) -> No
     page.route(re.compile("/x/save"), lambda route: route.fulfill(body=b"x", headers=attachment))
     with page.expect_download():
         page.get_by_role("button", name="Save").click()
+    page.route(re.compile("/files/.*/link"), lambda route: route.fulfill(json={"sentence": VIRUS}))
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_text(VIRUS)).to_be_visible()
 
 
 @pytest.mark.parametrize("size", [WIDE, PHONE], ids=["wide", "phone"])

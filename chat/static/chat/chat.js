@@ -507,8 +507,7 @@ textarea{flex:1;min-inline-size:0;block-size:36px;max-block-size:160px;padding:7
 button.file:hover{background:var(--press)}
 .dropping:after{content:attr(data-drop);position:absolute;inset:8px;display:grid;place-items:center;border:2px dashed var(--link);border-radius:10px;font-weight:620;color:var(--link);background:var(--bg);opacity:.94}
 dialog.light{inset:0;inline-size:100%;block-size:100dvh;border-radius:0;color-scheme:dark;color:var(--text);background:#0d0f12}
-.light p{margin:auto;font-size:14px}
-.stage{flex:1;min-block-size:0;display:grid;padding:16px}
+.stage{flex:1;min-block-size:0;display:grid;grid:100%/100%;padding:16px}
 .stage *{max-inline-size:100%;max-block-size:100%;margin:auto}
 @media(max-width:479px){dialog{inset:0;inline-size:100%;block-size:var(--tall,100dvh);border-radius:0}textarea{font-size:16px}}
 @media(prefers-reduced-motion){*{animation:none!important}}`;
@@ -735,6 +734,8 @@ dialog.light{inset:0;inline-size:100%;block-size:100dvh;border-radius:0;color-sc
 
   // --- Files ---
 
+  let arriving = 0; // while a session begins for them
+
   const uploads = keepUploads({
     begin: `${api}files`,
     address: `${api}files/`,
@@ -748,8 +749,6 @@ dialog.light{inset:0;inline-size:100%;block-size:100dvh;border-radius:0;color-sc
       if (whenReady && !arriving && !uploads.busy()) submit();
     },
   });
-
-  let arriving = 0; // for whom a session begins
 
   async function attach(files) {
     const chosen = [...files]; // before the picker forgets them
@@ -765,14 +764,19 @@ dialog.light{inset:0;inline-size:100%;block-size:100dvh;border-radius:0;color-sc
   const address = (path) => new URL(path, api).href;
   const fresh = ({ id }) => call("GET", `files/${id}/link`);
 
-  // From its own address: the link is for saving, so the page stays.
+  function unopened(why = TEXT.unopened) {
+    if (lightbox.open) stage.replaceChildren(h("p", { role: "status" }, why));
+    else say(why);
+  }
+
+  // What is there is for saving only: the page stays.
   async function save(file) {
     try {
       const { save, sentence } = await fresh(file);
       if (save) h("a", { href: address(save), download: "" }).click();
-      else say(sentence);
+      else unopened(sentence);
     } catch ({ message }) {
-      say(message ?? TEXT.unopened);
+      unopened(message);
     }
   }
 
@@ -792,7 +796,7 @@ dialog.light{inset:0;inline-size:100%;block-size:100dvh;border-radius:0;color-sc
       alt: name,
       width,
       height,
-      // Its address is good for minutes: ask for another one, once.
+      // Its address is good for minutes. Ask for another one, once.
       async error() {
         const again = !tried && (await fresh(file).catch(() => {}));
         tried = true;
@@ -850,11 +854,11 @@ dialog.light{inset:0;inline-size:100%;block-size:100dvh;border-radius:0;color-sc
     previous.hidden = next.hidden = !lookable()[1];
     stage.replaceChildren();
     if (!lightbox.open) lightbox.showModal();
-    const unseen = () => stage.replaceChildren(h("p", null, TEXT.unopened));
-    const { url } = await fresh(file).catch(() => ({}));
+    const { url, sentence } = await fresh(file).catch(() => ({}));
     if (looked !== file || !lightbox.open) return;
-    if (url) stage.append(h(kind, { src: address(url), alt: file.name, controls: "", error: unseen }));
-    else unseen();
+    const error = () => unopened(sentence || undefined);
+    if (url) stage.append(h(kind, { src: address(url), alt: file.name, controls: "", error }));
+    else error();
   }
 
   // --- Drawing: an entry keeps its element, so that screen readers hear it once ---
