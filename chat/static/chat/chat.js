@@ -737,7 +737,7 @@ dialog.light{inset:0;inline-size:100%;block-size:100dvh;border-radius:0;color-sc
   let arriving = 0; // while a session begins for them
 
   const uploads = keepUploads({
-    begin: `${api}files`,
+    begin: () => `${api}files`,
     address: `${api}files/`,
     headers: () => ({ Authorization: `Bearer ${token}` }),
     list: attachments,
