@@ -87,6 +87,11 @@ def ready(page: Page, count: int) -> None:
     expect(page.locator('[data-files] .up[data-state="ready"]')).to_have_count(count)
 
 
+def attached(page: Page, name: str) -> Any:
+    """A file of a message on the ticket page."""
+    return page.locator("[data-timeline]").get_by_role("link", name=name)
+
+
 def wait_for(page: Page, held: list[Route]) -> None:
     """Until the browser has asked what is held back from it."""
     stop_at = time.monotonic() + 5
@@ -125,7 +130,7 @@ def test_a_mail_with_files_by_every_way_opens_its_ticket(
     expect(heading(page)).to_have_text(subject)
     expect(said(page, "Where shall we send it?")).to_be_visible()
     for name in ("by button.txt", "by drop.txt", "by paste.png"):
-        expect(page.locator(f'.atts > a[title="{name}"]')).to_be_visible()
+        expect(attached(page, name)).to_be_visible()
     expect(page.get_by_text(f"Sent to {to}")).to_be_visible()
     expect(page.locator("[data-part=head]").get_by_text("Waiting", exact=True)).to_be_visible()
     stack.wait_until(lambda: mails_to(stack, to))
@@ -152,7 +157,7 @@ def test_it_is_sent_when_its_files_are_there(page: Page, stack: Stack) -> None:
     assert tickets_of(stack, subject) == []
     held[0].continue_()
     page.wait_for_url(TICKET)
-    expect(page.locator('.atts > a[title="slow.txt"]')).to_be_visible()
+    expect(attached(page, "slow.txt")).to_be_visible()
 
 
 def test_a_file_is_canceled_and_one_that_failed_is_uploaded_again(page: Page, stack: Stack) -> None:
@@ -208,7 +213,7 @@ def test_everything_survives_a_reload_and_a_refusal(page: Page, stack: Stack) ->
     field(page, "To").fill("dave@mail.example")
     press_send(page)
     page.wait_for_url(TICKET)
-    expect(page.locator('.atts > a[title="kept.txt"]')).to_be_visible()
+    expect(attached(page, "kept.txt")).to_be_visible()
     assert len(tickets_of(stack, subject)) == 1
 
 
