@@ -42,7 +42,7 @@ class Sides:
     """Two browsers that have one conversation before them, and how a message leaves the first."""
 
     writer: Page
-    reader: Page
+    reader: Callable[[], Page]  # looks on already, where there is something to look at
     send: Callable[[], None]
     stranger: Callable[[], Page] | None = None  # who must not learn of it
 
@@ -76,7 +76,8 @@ def mail_reply(new_page: NewPage, stack: Stack, kind: str = "Reply") -> Sides:
     (text,) = words("mail")
     address = mail_ticket(stack, text)
     writer = desk_of(new_page, address, kind)
-    return Sides(writer, log_in(new_page(), BOB, to=address), pressed(writer, kind))
+    reader = log_in(new_page(), BOB, to=address)
+    return Sides(writer, lambda: reader, pressed(writer, kind))
 
 
 def mail_note(new_page: NewPage, stack: Stack) -> Sides:
@@ -93,23 +94,38 @@ def chat_of(new_page: NewPage, stack: Stack) -> tuple[Page, Page]:
 
 def chat_reply(new_page: NewPage, stack: Stack) -> Sides:
     customer, staff = chat_of(new_page, stack)
-    return Sides(staff, customer, pressed(staff, "Reply"))
+    return Sides(staff, lambda: customer, pressed(staff, "Reply"))
 
 
 def chat_note(new_page: NewPage, stack: Stack) -> Sides:
     customer, staff = chat_of(new_page, stack)
     staff.get_by_text("Note", exact=True).first.click()
     bob = log_in(new_page(), BOB, to=staff.url)
-    return Sides(staff, bob, pressed(staff, "Note"), stranger=lambda: customer)
+    return Sides(staff, lambda: bob, pressed(staff, "Note"), stranger=lambda: customer)
 
 
 def widget(new_page: NewPage, stack: Stack) -> Sides:
     customer, staff = chat_of(new_page, stack)
     send = customer.get_by_role("button", name="Send", exact=True)
-    return Sides(customer, staff, send.click)
+    return Sides(customer, lambda: staff, send.click)
 
 
-PLACES = (mail_reply, mail_note, chat_reply, chat_note, widget)
+def new_ticket(new_page: NewPage, stack: Stack) -> Sides:
+    (text,) = words("new")
+    writer = log_in(new_page(), to="/tickets/new/")
+    form = writer.locator("[data-new-ticket]")
+    form.get_by_label("To", exact=True).fill(f"{uuid4().hex[:8]}@customer.example")
+    form.get_by_label("Subject", exact=True).fill(text)
+    editor(writer).fill(text)
+
+    def send() -> None:
+        writer.get_by_role("button", name="Send", exact=True).click()
+        writer.wait_for_url(re.compile(r"/tickets/\d+/"))
+
+    return Sides(writer, lambda: log_in(new_page(), BOB, to=writer.url), send)
+
+
+PLACES = (mail_reply, mail_note, chat_reply, chat_note, widget, new_ticket)
 
 
 # --- How they are attached ---
@@ -125,14 +141,15 @@ def attach(page: Page, way: str, files: Files) -> None:
     elif way == "button":
         by_button(page, files)
     elif way == "drop":
-        pane = page.locator("#ticket")
+        pane = page.locator("#ticket, [data-new-ticket]").first
         held = carried(page, files)
         pane.dispatch_event("dragover", {"dataTransfer": held, "bubbles": True, "cancelable": True})
         expect(page.get_by_text("Drop files to attach them")).to_be_visible()
         pane.dispatch_event("drop", {"dataTransfer": held, "bubbles": True, "cancelable": True})
         expect(page.get_by_text("Drop files to attach them")).to_be_hidden()
     else:
-        paste = "(n, held) => n.dispatchEvent(new ClipboardEvent('paste', {clipboardData: held}))"
+        paste = """(box, clipboardData) => box.dispatchEvent(
+            new ClipboardEvent("paste", { clipboardData, bubbles: true, cancelable: true }))"""
         editor(page).evaluate(paste, carried(page, files))
 
 
@@ -192,15 +209,16 @@ def test_what_is_attached_is_seen_and_opened_at_the_other_side(
     sides.send()
     expect(rows(sides.writer)).to_have_count(0, timeout=SHOWN_MS)
 
-    for page in (sides.reader, sides.writer):
+    reader = sides.reader()
+    for page in (reader, sides.writer):
         for name, content in files.items():
             expect(shows(page, name)).to_be_visible(timeout=SHOWN_MS)
             assert sum_of(got(page, name)) == sum_of(content), name
-    sides.reader.reload()
+    reader.reload()
     for name, content in files.items():
-        assert sum_of(got(sides.reader, name)) == sum_of(content), name
+        assert sum_of(got(reader, name)) == sum_of(content), name
 
-    desk = sides.reader if is_widget(sides.writer) else sides.writer
+    desk = reader if is_widget(sides.writer) else sides.writer
     links = [shows(desk, name).get_attribute("href") or "" for name in files]
     assert_nobody_else_has_them(new_page, stack, links, desk.url)
     if sides.stranger:
