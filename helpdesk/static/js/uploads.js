@@ -135,6 +135,7 @@ export function keepUploads({ address, begin = () => address, headers, list, wor
     bar.max = item.size || 1;
     again.type = drop.type = "button";
     again.onclick = () => {
+      drop.focus(); // this button goes
       item.state = "waiting";
       draw(item);
       start();

@@ -51,7 +51,9 @@ export function keepComposer(pane, live, { signal, onSent, store = localStorage 
     one.body === other.body &&
     one.kind === other.kind &&
     String(one.files ?? []) === String(other.files);
-  const draft = () => ({ kind: kind(), body: box.value, files: files.ids() });
+  // Files as they were attached and not as they are known to be ready: a message whose answer was
+  // lost may have taken them, and is still the same message.
+  const draft = () => ({ kind: kind(), body: box.value, files: files.saved().map(({ id }) => id) });
   const isEmpty = ({ body, files }) => !body.trim() && !files.length;
 
   const files = keepUploads({
@@ -110,7 +112,7 @@ export function keepComposer(pane, live, { signal, onSent, store = localStorage 
     if (sending || waiting.length) {
       const body = [tried, ...waiting].reduce(after, box.value);
       const taken = [tried, ...waiting].flatMap((one) => one.files ?? []);
-      const next = { kind: kind(), body, files: files.ids().filter((id) => !taken.includes(id)) };
+      const next = { kind: kind(), body, files: draft().files.filter((id) => !taken.includes(id)) };
       if (!isEmpty(next)) waiting.push({ ...next, token: newToken() });
       keep();
       if (!sending) send(tried);
@@ -186,7 +188,7 @@ export function keepComposer(pane, live, { signal, onSent, store = localStorage 
 
   // By itself only what is still exactly what the person sent.
   const again = () => {
-    if (signal.aborted || sending || !promised || files.busy()) return;
+    if (signal.aborted || sending || !promised) return;
     if (waiting.length || same(tried, draft())) send(tried);
   };
 
