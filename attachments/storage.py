@@ -1,19 +1,25 @@
 """Where the bytes lie: a folder by default, or a bucket of any S3 API.
 
 `settings.STORAGES["files"]` says which; nobody else needs to know. What cannot be done raises
-OSError, whichever it is; FileNotFoundError where nothing lies under a key.
+StorageAway, an OSError, whichever it is; FileNotFoundError where nothing lies under a key.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import cast
+from functools import wraps
+from typing import ParamSpec, TypeVar, cast
 
 from django.core.files.base import ContentFile
 from django.core.files.storage import Storage, storages
+
+from helpdesk.lib.errors import StorageAway
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 CHUNK_BYTES = 256 * 1024
 LINK_SECONDS = 300
@@ -62,10 +68,26 @@ class Place(Storage, ABC):
     def keys(self, prefix: str) -> Iterator[tuple[str, int, datetime]]: ...
 
 
+def _says_when_away(act: Callable[P, T]) -> Callable[P, T]:
+    """What keeps a storage from answering has many names; those above us need one."""
+
+    @wraps(act)
+    def said(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return act(*args, **kwargs)
+        except FileNotFoundError:
+            raise  # it has answered
+        except OSError as error:
+            raise StorageAway(*error.args) from error
+
+    return said
+
+
 def storage() -> Place:
     return cast(Place, storages["files"])
 
 
+@_says_when_away
 def put(key: str, content: bytes) -> None:
     """Store bytes under a key that was never used before. Raises OSError if it cannot be done."""
     storage().save(key, ContentFile(content))
@@ -86,6 +108,7 @@ def lies(key: str) -> bool:
     return size(key) is not None
 
 
+@_says_when_away
 def size(key: str) -> int | None:
     """How many bytes lie there; None where nothing does. Raises OSError.
 
@@ -98,11 +121,13 @@ def size(key: str) -> int | None:
         return None
 
 
+@_says_when_away
 def drop(key: str) -> None:
     """Remove what lies there. Where nothing lies, nothing happens. Raises OSError."""
     storage().delete(key)
 
 
+@_says_when_away
 def append(key: str, offset: int, piece: bytes) -> int:
     """Add bytes to what lies there, if that has exactly `offset` bytes; 0 begins it. Returns how
     many it has then.
@@ -114,6 +139,7 @@ def append(key: str, offset: int, piece: bytes) -> int:
     return storage().append(key, offset, piece)
 
 
+@_says_when_away
 def move(key: str, to: str) -> None:
     """Let what lies there lie under another key; at most FILE_MAX_BYTES.
 
@@ -124,6 +150,7 @@ def move(key: str, to: str) -> None:
     storage().move(key, to)
 
 
+@_says_when_away
 def upload_form(key: str, size_bytes: int) -> Form | None:
     """The form by which a browser sends exactly `size_bytes`, at most FILE_MAX_BYTES, straight to
     the storage; good for FORM_SECONDS and as often as one likes. None where files arrive in
@@ -131,6 +158,7 @@ def upload_form(key: str, size_bytes: int) -> Form | None:
     return storage().upload_form(key, size_bytes)
 
 
+@_says_when_away
 def public_url(key: str, *, name: str, media_type: str, shown: bool) -> str | None:
     """Where a browser gets the bytes from the storage itself, for LINK_SECONDS. None where we
     hand them out.

@@ -15,12 +15,12 @@ from rest_framework.exceptions import ParseError, ValidationError
 from rest_framework.response import Response
 from rest_framework.views import exception_handler
 
-from helpdesk.lib.errors import NotFound, Refused, SlowDown
+from helpdesk.lib.errors import NotFound, Refused, SlowDown, StorageAway
 
 log = logging.getLogger(__name__)
 
 STORAGE_RETRY_SECONDS = 5
-AWAY = (OperationalError, InterfaceError, PoolTimeout)
+AWAY = (OperationalError, InterfaceError, PoolTimeout, StorageAway)
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 
@@ -57,7 +57,7 @@ class plain_errors:
 
 
 def storage_away(get_response: GetResponse) -> GetResponse:
-    """Say so when the database is away, wherever in the chain of middleware that shows."""
+    """Say so when a store is away, wherever in the chain of middleware that shows."""
 
     def middleware(request: HttpRequest) -> HttpResponseBase:
         try:
@@ -69,7 +69,7 @@ def storage_away(get_response: GetResponse) -> GetResponse:
 
 
 def _away(request: HttpRequest, error: Exception) -> HttpResponse:
-    log.error("database away at %s: %s", request.path, error)
+    log.error("a store is away at %s: %s", request.path, error)
     response = render(request, "503.html", status=503)
     response["Retry-After"] = str(STORAGE_RETRY_SECONDS)
     return response
@@ -87,8 +87,8 @@ def api_errors(error: Exception, context: dict[str, Any]) -> Response | None:
             response["Retry-After"] = str(error.retry_after_seconds)
             return response
         case _ if isinstance(error, AWAY):
-            log.error("database away: %s", error)
-            response = _problem(503, "away", "We cannot store messages just now. Try again soon.")
+            log.error("a store is away: %s", error)
+            response = _problem(503, "away", "We cannot store anything just now. Try again soon.")
             response["Retry-After"] = str(STORAGE_RETRY_SECONDS)
             return response
     answer = exception_handler(error, context)

@@ -23,5 +23,9 @@ class TemporaryFailure(Exception):
     """The other side asked us to come back later, or could not be reached."""
 
 
+class StorageAway(OSError):
+    """Where files lie cannot be reached, or takes no more. The same may work in a while."""
+
+
 class GiveUp(Exception):
     """A piece of work can never succeed. The text says why; no further attempt is made."""

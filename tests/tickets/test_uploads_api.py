@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+import errno
+from typing import Any, NoReturn
 from uuid import uuid4
 
 import pytest
 from django.test import Client
 
+from attachments.folder import Folder
 from attachments.models import Attachment, Check
 from attachments.uploads import PIECE_BYTES
 from helpdesk.lib import work
@@ -86,6 +88,21 @@ def test_a_piece_that_is_too_large_is_refused(enter: Enter, alice: Viewer, inbox
     upload = begin(browser, inbox, PIECE_BYTES + 1).json()
     assert put(browser, upload["id"], bytes(PIECE_BYTES + 1)).status_code == 422
     assert put(browser, upload["id"], bytes(PIECE_BYTES)).status_code == 200
+
+
+def test_a_full_disk_is_a_pause_and_no_fault(
+    enter: Enter, alice: Viewer, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> NoReturn:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    browser = enter(alice)
+    upload = begin(browser, inbox).json()
+    monkeypatch.setattr(Folder, "append", full)
+    paused = put(browser, upload["id"], b"hello")
+    assert (paused.status_code, paused.headers["Retry-After"]) == (503, "5")
+    monkeypatch.undo()
+    assert put(browser, upload["id"], b"hello").json()["state"] == "checking"
 
 
 def test_a_cancelled_upload_is_gone(enter: Enter, alice: Viewer, inbox: Inbox) -> None:
