@@ -14,8 +14,9 @@ http = get_asgi_application()
 from channels.routing import ProtocolTypeRouter  # noqa: E402 - models load with the line above
 
 from chat.routing import websocket  # noqa: E402
+from helpdesk.pressure import with_pressure  # noqa: E402
 
-application = ProtocolTypeRouter({"http": http, "websocket": websocket})
+application = ProtocolTypeRouter({"http": with_pressure(http), "websocket": websocket})
 
 # What is loaded stays until the end. Looking through it again and again made pauses of 40 to
 # 90 ms for every socket of this process (docs/benchmarks.md).
