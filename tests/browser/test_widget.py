@@ -140,6 +140,8 @@ def test_a_second_page_hears_of_what_the_first_began(
     expect(closed.get_by_role("button", name="Open chat")).to_be_visible()
     open_chat(page)
     write(page, question)
+    settled(page)
+    page.get_by_role("button", name="Close").click()  # or it is seen there, and nowhere new
     send(staff_on(new_page, stack, question), answer)
     expect(closed.locator("helpdesk-widget .peek")).to_contain_text(answer)
 
