@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -23,6 +24,7 @@ from attachments.uploads import (
 from helpdesk.lib.errors import Refused
 
 SIZE_MAX = 2**62
+PART_BYTES = 64 * 1024
 
 
 class NewUpload(serializers.Serializer[Any]):
@@ -68,12 +70,15 @@ class UploadMixin:
         """The bytes from `?offset=` on, as they are. 409 with what we have for another offset."""
         place = Offset(data=request.query_params)
         place.is_valid(raise_exception=True)
-        # Read past the framework, whose limit is for forms.
-        piece = request._request.read(PIECE_BYTES + 1)
-        if len(piece) > PIECE_BYTES:
+        size_bytes = int(request.META.get("CONTENT_LENGTH") or 0)
+        if size_bytes > PIECE_BYTES:
             raise Refused(f"At most {PIECE_BYTES} bytes can be sent at once.")
+        # Read past the framework, whose limit is for forms; and a little at a time, because a
+        # thread that asks for megabytes gets every page of them anew from the kernel.
+        piece = iter(partial(request._request.read, PART_BYTES), b"")
+        offset = place.validated_data["offset"]
         try:
-            attachment = receive_piece(self.owner(), uuid, place.validated_data["offset"], piece)
+            attachment = receive_piece(self.owner(), uuid, offset, piece, size_bytes)
         except WrongOffset as error:
             return Response(upload_json(error.attachment), status=409)
         return Response(upload_json(attachment))

@@ -5,7 +5,7 @@ Imported with the first file only: boto3 takes a fifth of a second that no comma
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from datetime import datetime
 from functools import cached_property
@@ -123,7 +123,7 @@ class Bucket(Place, S3Storage):
                 while piece := body.read(CHUNK_BYTES):
                     yield piece
 
-    def append(self, key: str, offset: int, piece: bytes) -> int:
+    def append(self, key: str, offset: int, piece: Iterable[bytes]) -> int:
         raise Refused(_("Files are not taken in pieces here. Attach it again."))
 
     def move(self, key: str, to: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -24,7 +24,7 @@ class Folder(Place, FileSystemStorage):
                 left -= len(piece)
                 yield piece
 
-    def append(self, key: str, offset: int, piece: bytes) -> int:
+    def append(self, key: str, offset: int, piece: Iterable[bytes]) -> int:
         path = Path(self.path(key))
         if offset == 0:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -39,10 +39,11 @@ class Folder(Place, FileSystemStorage):
             if end != offset:
                 raise WrongOffset(end)
             file.seek(end)
-            left = memoryview(piece)
-            while left:
-                left = left[file.write(left) :]
-        return offset + len(piece)
+            for part in piece:
+                left = memoryview(part)
+                while left:
+                    left = left[file.write(left) :]
+            return file.tell()
 
     def move(self, key: str, to: str) -> None:
         target = Path(self.path(to))

@@ -7,7 +7,7 @@ StorageAway, an OSError, whichever it is; FileNotFoundError where nothing lies u
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from functools import wraps
@@ -53,7 +53,7 @@ class Place(Storage, ABC):
     def read(self, key: str, start: int, end: int) -> Iterator[bytes]: ...
 
     @abstractmethod
-    def append(self, key: str, offset: int, piece: bytes) -> int: ...
+    def append(self, key: str, offset: int, piece: Iterable[bytes]) -> int: ...
 
     @abstractmethod
     def move(self, key: str, to: str) -> None: ...
@@ -128,7 +128,7 @@ def drop(key: str) -> None:
 
 
 @_says_when_away
-def append(key: str, offset: int, piece: bytes) -> int:
+def append(key: str, offset: int, piece: Iterable[bytes]) -> int:
     """Add bytes to what lies there, if that has exactly `offset` bytes; 0 begins it. Returns how
     many it has then.
 

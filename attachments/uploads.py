@@ -6,7 +6,7 @@ everybody else it looks like nothing is there.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 from uuid import UUID
@@ -88,8 +88,10 @@ def upload_of(owner: str, uuid: UUID) -> Attachment:
     return attachment
 
 
-def receive_piece(owner: str, uuid: UUID, offset: int, piece: bytes) -> Attachment:
-    """Add the bytes that come after the first `offset` ones; the last piece starts the check.
+def receive_piece(
+    owner: str, uuid: UUID, offset: int, piece: Iterable[bytes], size_bytes: int
+) -> Attachment:
+    """Add `size_bytes` bytes, those after the first `offset` ones; the last start the check.
 
     An empty piece at the end does the same, should whoever took the last one have died. What
     comes when all is here already changes nothing. Raises NotFound, WrongOffset if we have more
@@ -98,7 +100,7 @@ def receive_piece(owner: str, uuid: UUID, offset: int, piece: bytes) -> Attachme
     attachment = upload_of(owner, uuid)
     if attachment.state != State.UPLOADING:
         return attachment
-    if offset + len(piece) > (attachment.announced_bytes or 0):
+    if offset + size_bytes > (attachment.announced_bytes or 0):
         raise Refused(_("%(name)s has changed. Attach it again.") % {"name": attachment.name})
     try:
         arrived = storage.append(attachment.upload_key or "", offset, piece)

@@ -83,7 +83,7 @@ def upload(who: Viewer, name: str = "photo.png", content: bytes = PNG) -> Attach
     """A file that someone has uploaded and no message shows yet, looked into and ready."""
     limits = Limits(len(content))
     begun = begin_upload(owner_of(who), name=name, size_bytes=len(content), limits=limits)
-    receive_piece(owner_of(who), begun.uuid, 0, content)
+    receive_piece(owner_of(who), begun.uuid, 0, [content], len(content))
     work.perform(Check, begun.check_work.pk, check_file, gave_up=check_failed)
     begun.refresh_from_db()
     return begun

@@ -20,7 +20,7 @@ ME = "person:1"
 def uploaded(content: bytes, name: str = "a.bin") -> Attachment:
     limits = Limits(len(content))
     begun = begin_upload(ME, name=name, size_bytes=len(content), limits=limits)
-    receive_piece(ME, begun.uuid, 0, content)
+    receive_piece(ME, begun.uuid, 0, [content], len(content))
     return checked(begun)
 
 

@@ -136,7 +136,7 @@ def test_an_upload_goes_past_us_and_stays_what_was_looked_into(bucket: dict[str,
 
 def test_nothing_arrives_in_pieces(bucket: dict[str, str]) -> None:
     with pytest.raises(Refused):
-        storage.append(new_key(), 0, b"piece")
+        storage.append(new_key(), 0, [b"piece"])
 
 
 @pytest.mark.parametrize("shown", [True, False])

@@ -24,7 +24,7 @@ key, letter, pieces = sys.argv[1], sys.argv[2].encode(), int(sys.argv[3])
 offset = refused = 0
 while pieces:
     try:
-        offset = storage.append(key, offset, letter * 10_000)
+        offset = storage.append(key, offset, [letter * 10_000])
         pieces -= 1
     except storage.WrongOffset as error:
         offset = error.size
@@ -42,7 +42,7 @@ offset = storage.size(key) or 0
 print("going", flush=True)
 while True:
     piece = pattern[offset % 251:][:piece_bytes]
-    offset = storage.append(key, offset, piece)
+    offset = storage.append(key, offset, [piece])
 """
 
 # A disk that is full in the middle of the second piece.
@@ -50,9 +50,9 @@ FULL = """
 import resource, sys
 from attachments import storage
 resource.setrlimit(resource.RLIMIT_FSIZE, (15_000, 15_000))
-storage.append(sys.argv[1], 0, b"a" * 10_000)
+storage.append(sys.argv[1], 0, [b"a" * 10_000])
 try:
-    storage.append(sys.argv[1], 10_000, b"b" * 10_000)
+    storage.append(sys.argv[1], 10_000, [b"b" * 10_000])
 except OSError as error:
     print(error.strerror.replace(" ", "-"))
 """
@@ -64,10 +64,10 @@ def bytes_at(key: str) -> bytes:
 
 def test_pieces_follow_each_other(folder: Path) -> None:
     key = new_key()
-    assert storage.append(key, 0, b"one ") == 4
-    assert storage.append(key, 4, b"two ") == 8
-    assert storage.append(key, 8, b"") == 8
-    assert storage.append(key, 8, b"three") == 13
+    assert storage.append(key, 0, [b"one "]) == 4
+    assert storage.append(key, 4, [b"two "]) == 8
+    assert storage.append(key, 8, [b""]) == 8
+    assert storage.append(key, 8, [b"three"]) == 13
     assert bytes_at(key) == b"one two three"
 
 
@@ -76,19 +76,19 @@ def test_a_piece_that_belongs_elsewhere_is_refused_and_changes_nothing(
     folder: Path, offset: int
 ) -> None:
     key = new_key()
-    storage.append(key, 0, b"here")
+    storage.append(key, 0, [b"here"])
     with pytest.raises(storage.WrongOffset) as caught:
-        storage.append(key, offset, b"elsewhere")
+        storage.append(key, offset, [b"elsewhere"])
     assert caught.value.size == 4
     assert bytes_at(key) == b"here"
 
 
 def test_a_piece_that_comes_after_the_file_was_dropped_leaves_nothing_behind(folder: Path) -> None:
     key = new_key()
-    storage.append(key, 0, b"cancelled")
+    storage.append(key, 0, [b"cancelled"])
     storage.drop(key)
     with pytest.raises(storage.WrongOffset) as caught:
-        storage.append(key, 9, b" in between")
+        storage.append(key, 9, [b" in between"])
     assert caught.value.size == 0
     assert not storage.lies(key)
 
@@ -120,7 +120,7 @@ def test_whoever_is_killed_in_the_middle_leaves_a_beginning_to_go_on_from(folder
         have = size
 
     after = PATTERN[have % 251 :] + PATTERN
-    assert storage.append(key, have, after) == have + len(after)  # nobody holds it any more
+    assert storage.append(key, have, [after]) == have + len(after)  # nobody holds it any more
     whole = have + len(after)
     expected = (PATTERN * (whole // 251 + 1))[:whole]
     assert hashlib.sha256(bytes_at(key)).digest() == hashlib.sha256(expected).digest()
@@ -130,7 +130,7 @@ def test_a_disk_that_is_full_leaves_a_beginning_to_go_on_from(folder: Path) -> N
     key = new_key()
     assert said(begin(FULL, key, data=folder)) == ["File-too-large"]
     assert storage.size(key) == 15_000
-    assert storage.append(key, 15_000, b"b" * 5_000) == 20_000
+    assert storage.append(key, 15_000, [b"b" * 5_000]) == 20_000
     assert bytes_at(key) == b"a" * 10_000 + b"b" * 10_000
 
 

@@ -52,7 +52,7 @@ TAKE = (
     + """
 key, size, have = sys.argv[1], int(sys.argv[2]), 0
 while have < size:
-    have = storage.append(key, have, bytes(4 * 1024 * 1024))
+    have = storage.append(key, have, [bytes(4 * 1024 * 1024)])
 print(most() - before, have)
 """
 )

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 from unittest import mock
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from django.db import IntegrityError, connection, transaction
@@ -38,6 +38,10 @@ State = Attachment.State
 ME = "person:1"
 
 
+def receive(owner: str, uuid: UUID, offset: int, piece: bytes) -> Attachment:
+    return receive_piece(owner, uuid, offset, [piece], len(piece))
+
+
 def begun(content: bytes, name: str = "a.txt", types: Sequence[str] = ()) -> Attachment:
     limits = Limits(len(content), types)
     return begin_upload(ME, name=name, size_bytes=len(content), limits=limits)
@@ -45,7 +49,7 @@ def begun(content: bytes, name: str = "a.txt", types: Sequence[str] = ()) -> Att
 
 def uploaded(content: bytes, name: str = "a.txt", types: Sequence[str] = ()) -> Attachment:
     attachment = begun(content, name, types)
-    receive_piece(ME, attachment.uuid, 0, content)
+    receive(ME, attachment.uuid, 0, content)
     return checked(attachment)
 
 
@@ -75,9 +79,9 @@ def lying() -> set[str]:
 
 def test_pieces_become_a_file() -> None:
     attachment = begun(b"hello world")
-    receive_piece(ME, attachment.uuid, 0, b"hello ")
+    receive(ME, attachment.uuid, 0, b"hello ")
     assert upload_json(upload_of(ME, attachment.uuid))["offset"] == 6
-    receive_piece(ME, attachment.uuid, 6, b"world")
+    receive(ME, attachment.uuid, 6, b"world")
     assert upload_of(ME, attachment.uuid).state == State.CHECKING
 
     ready = checked(attachment)
@@ -91,31 +95,31 @@ def test_pieces_become_a_file() -> None:
 
 def test_a_piece_that_comes_again_or_too_early_is_told_where_we_are() -> None:
     attachment = begun(b"hello world")
-    receive_piece(ME, attachment.uuid, 0, b"hello ")
+    receive(ME, attachment.uuid, 0, b"hello ")
     for offset in (0, 7):
         with pytest.raises(WrongOffset):
-            receive_piece(ME, attachment.uuid, offset, b"hell")
+            receive(ME, attachment.uuid, offset, b"hell")
     assert upload_json(upload_of(ME, attachment.uuid))["offset"] == 6
 
 
 def test_what_comes_after_the_last_piece_changes_nothing() -> None:
     attachment = begun(b"hello")
-    receive_piece(ME, attachment.uuid, 0, b"hello")
-    receive_piece(ME, attachment.uuid, 0, b"hello")
+    receive(ME, attachment.uuid, 0, b"hello")
+    receive(ME, attachment.uuid, 0, b"hello")
     assert Check.objects.count() == 1
 
 
 def test_the_check_begins_although_whoever_took_the_last_piece_died() -> None:
     attachment = begun(b"hello")
-    storage.append(attachment.upload_key or "", 0, b"hello")  # and then the process was gone
-    receive_piece(ME, attachment.uuid, 5, b"")
+    storage.append(attachment.upload_key or "", 0, [b"hello"])  # and then the process was gone
+    receive(ME, attachment.uuid, 5, b"")
     assert checked(attachment).state == State.READY
 
 
 def test_more_than_was_announced_is_refused() -> None:
     attachment = begun(b"hello")
     with pytest.raises(Refused, match="has changed"):
-        receive_piece(ME, attachment.uuid, 0, b"hello!")
+        receive(ME, attachment.uuid, 0, b"hello!")
 
 
 @pytest.mark.parametrize(("size", "words"), [(0, "is empty"), (11, "At most 10")])
@@ -146,7 +150,7 @@ def test_a_crash_after_finding_the_same_bytes_leaves_no_copy() -> None:
     before = lying()
     uploaded(b"again and again")
     attachment = begun(b"again and again")
-    receive_piece(ME, attachment.uuid, 0, b"again and again")
+    receive(ME, attachment.uuid, 0, b"again and again")
     checks._settle(Attachment.objects.get(pk=attachment.pk))  # and then the worker was gone
     assert checked(attachment).state == State.READY
     assert len(lying() - before) == 1
@@ -154,7 +158,7 @@ def test_a_crash_after_finding_the_same_bytes_leaves_no_copy() -> None:
 
 def test_a_crash_after_the_bytes_were_moved_loses_none() -> None:
     attachment = begun(b"hello")
-    receive_piece(ME, attachment.uuid, 0, b"hello")
+    receive(ME, attachment.uuid, 0, b"hello")
     away = mock.patch("attachments.checks.find_or_add", side_effect=ConnectionError)
     with away, pytest.raises(ConnectionError):
         checks._settle(Attachment.objects.get(pk=attachment.pk))
@@ -171,7 +175,7 @@ def test_a_kind_that_is_not_taken_is_rejected_whatever_it_is_called() -> None:
 
 def test_what_cannot_be_looked_into_is_rejected_in_the_end() -> None:
     attachment = begun(b"hello")
-    receive_piece(ME, attachment.uuid, 0, b"hello")
+    receive(ME, attachment.uuid, 0, b"hello")
     storage.drop(attachment.upload_key or "")
     rejected = checked(attachment)
     assert (rejected.state, rejected.why_closed) == (
@@ -184,7 +188,7 @@ def test_uploads_are_their_owners() -> None:
     attachment = begun(b"hello")
     for act in (
         lambda: upload_of("person:2", attachment.uuid),
-        lambda: receive_piece("person:2", attachment.uuid, 0, b"hello"),
+        lambda: receive("person:2", attachment.uuid, 0, b"hello"),
         lambda: cancel_upload("person:2", attachment.uuid),
         lambda: upload_of(ME, uuid4()),
     ):
@@ -199,7 +203,7 @@ def test_only_what_is_ready_can_be_claimed() -> None:
     attachment = begun(b"hello")
     with pytest.raises(Refused):
         uploads_of(ME, [attachment.uuid])
-    receive_piece(ME, attachment.uuid, 0, b"hello")
+    receive(ME, attachment.uuid, 0, b"hello")
     with pytest.raises(Refused):
         uploads_of(ME, [attachment.uuid])
     ready = checked(attachment)
@@ -245,7 +249,7 @@ def test_of_two_last_pieces_one_begins_the_check() -> None:
     def send() -> None:
         try:
             barrier.wait(5)
-            receive_piece(ME, attachment.uuid, 0, bytes(PIECE_BYTES))
+            receive(ME, attachment.uuid, 0, bytes(PIECE_BYTES))
         except WrongOffset:
             refused.append(1)
         finally:
@@ -264,7 +268,7 @@ def test_of_two_last_pieces_one_begins_the_check() -> None:
 def test_a_cancelled_upload_leaves_nothing() -> None:
     before = lying()
     attachment = begun(b"hello")
-    receive_piece(ME, attachment.uuid, 0, b"hel")
+    receive(ME, attachment.uuid, 0, b"hel")
     cancel_upload(ME, attachment.uuid)
     assert lying() == before
     assert not Attachment.objects.exists()
@@ -273,7 +277,7 @@ def test_a_cancelled_upload_leaves_nothing() -> None:
 def test_an_upload_that_is_cancelled_while_it_is_looked_into_goes_with_the_purge() -> None:
     before = lying()
     attachment = begun(b"let me out")
-    receive_piece(ME, attachment.uuid, 0, b"let me out")
+    receive(ME, attachment.uuid, 0, b"let me out")
     cancel_upload(ME, attachment.uuid)
     with pytest.raises(NotFound):
         upload_of(ME, attachment.uuid)
@@ -288,7 +292,7 @@ def test_an_upload_that_is_cancelled_while_it_is_looked_into_goes_with_the_purge
 def test_the_purge_takes_what_no_message_shows_after_a_day() -> None:
     before = lying()
     half, whole = begun(b"half of it"), uploaded(b"all of it")
-    receive_piece(ME, half.uuid, 0, b"half")
+    receive(ME, half.uuid, 0, b"half")
     claimed = uploaded(b"in a message")
     claim([claimed])
     purge()
