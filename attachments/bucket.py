@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any, Literal
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from django.core.files.base import File
-from django.utils.http import content_disposition_header
 from django.utils.translation import gettext as _
 
 from attachments.kinds import UNKNOWN
+from attachments.names import disposition
 from attachments.storage import CHUNK_BYTES, FORM_SECONDS, LINK_SECONDS, Form, Place
 from helpdesk.lib.errors import Refused
 
@@ -160,7 +160,7 @@ class Bucket(Place, S3Storage):
                     "Bucket": self.bucket_name,
                     "Key": key,
                     "ResponseContentType": media_type if shown else UNKNOWN,
-                    "ResponseContentDisposition": content_disposition_header(not shown, name) or "",
+                    "ResponseContentDisposition": disposition(name, shown=shown),
                     "ResponseCacheControl": f"private, max-age={LINK_SECONDS}",
                 },
                 ExpiresIn=LINK_SECONDS,

@@ -25,7 +25,7 @@ from attachments.models import (
     new_key,
     virus_found,
 )
-from attachments.operations import find_or_add
+from attachments.operations import found_or_added
 from attachments.pictures import DRAWN, preview_of
 from attachments.scan import TooLargeToScan, scan
 from attachments.uploads import drop_upload
@@ -89,7 +89,7 @@ def _wants_scan(blob: Blob) -> bool:
 
 
 def _wants_preview(blob: Blob) -> bool:
-    return blob.type in DRAWN and not blob.preview_key
+    return blob.type in DRAWN and blob.drawn_at is None
 
 
 def _scan(blob: Blob) -> str:
@@ -110,12 +110,17 @@ def _draw(blob: Blob) -> None:
     if not _wants_preview(blob):
         return
     preview = preview_of(storage.read(blob.key, 0, blob.size_bytes), blob.type)
+    mine = Blob.objects.filter(pk=blob.pk, preview_key="")
     if preview is None:
+        mine.update(drawn_at=now())
         return
     key = new_key(PREVIEWS)
     storage.put(key, preview.content)
-    drawn = Blob.objects.filter(pk=blob.pk, preview_key="").update(
-        preview_key=key, preview_width=preview.width, preview_height=preview.height
+    drawn = mine.update(
+        preview_key=key,
+        preview_width=preview.width,
+        preview_height=preview.height,
+        drawn_at=now(),
     )
     if not drawn:  # two looked into the same bytes at once
         storage.drop(key)
@@ -125,7 +130,7 @@ def why_refused(kind: str, allowed: list[str]) -> str:
     """A sentence if files of this media type are not taken, else the empty text."""
     if not allowed or any(fnmatchcase(kind, pattern) for pattern in allowed):
         return ""
-    return _("Files of this kind (%(type)s) are not taken here.") % {"type": kind}
+    return _("This kind of file is not taken here.")
 
 
 def _decide(attachment: Attachment, refusal: str) -> None:
@@ -147,7 +152,7 @@ def _settle(attachment: Attachment) -> Blob:
     for piece in storage.read(key, 0, size_bytes):
         head = head or piece[:SNIFFED_BYTES]
         sum_so_far.update(piece)
-    blob = find_or_add(
+    blob = found_or_added(
         Blob(key=key, sha256=sum_so_far.hexdigest(), size_bytes=size_bytes, type=type_of(head))
     )
     attachment.blob = blob

@@ -7,12 +7,13 @@ from typing import Literal, get_args
 
 from django.core import signing
 from django.urls import reverse
+from django.utils.translation import gettext as _
 
 from attachments import storage
 from attachments.kinds import PREVIEW, SHOWN
 from attachments.models import Attachment
 from attachments.storage import LINK_SECONDS
-from helpdesk.lib.errors import NotFound, Refused
+from helpdesk.lib.errors import Ended, NotFound, Refused
 
 SALT = "attachments.link"
 
@@ -63,9 +64,13 @@ def _our_own(attachment: Attachment, way: Way) -> str:
 
 
 def opened(signed: str) -> Link:
-    """What a link opens. Raises NotFound for one that we did not make, and for an old one."""
+    """What a link opens. Raises NotFound for one that we did not make, Ended for an old one."""
     try:
         pk, way = signing.loads(signed, salt=SALT, max_age=LINK_SECONDS)
+    except signing.SignatureExpired as error:
+        raise Ended(
+            _("This address was good for a few minutes. Open the file from its message again.")
+        ) from error
     except signing.BadSignature as error:
         raise NotFound from error
     if way not in get_args(Way):

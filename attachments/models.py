@@ -52,8 +52,10 @@ class Blob(models.Model):
     type = models.CharField(_("type"), max_length=127)  # read from the bytes, never from a name
     # A small picture of what is in it, for those who have not opened it yet.
     preview_key = models.CharField(max_length=64, blank=True, db_default="", default="")
-    preview_width = models.PositiveSmallIntegerField(db_default=0, default=0)
-    preview_height = models.PositiveSmallIntegerField(db_default=0, default=0)
+    preview_width = models.SmallIntegerField(db_default=0, default=0)
+    preview_height = models.SmallIntegerField(db_default=0, default=0)
+    # When that was tried: what cannot be drawn is not tried again with every copy of it.
+    drawn_at = models.DateTimeField(null=True, blank=True, editable=False)
     # Null: no scanner has looked at it.
     scanned_at = models.DateTimeField(_("scanned at"), null=True, blank=True)
     virus = models.CharField(
@@ -106,7 +108,7 @@ class Attachment(models.Model):
     owner = models.CharField(max_length=OWNER_MAX_CHARS, blank=True, default="", db_default="")
     # Of an upload: where its bytes arrive, how many there will be, and what kinds are taken there.
     upload_key = models.CharField(max_length=64, null=True, blank=True, editable=False)
-    announced_bytes = models.PositiveBigIntegerField(_("announced (bytes)"), null=True, blank=True)
+    announced_bytes = models.BigIntegerField(_("announced (bytes)"), null=True, blank=True)
     allowed_types = ArrayField(
         models.CharField(max_length=127), blank=True, default=list, db_default=[]
     )

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+from urllib.parse import quote
+
+from django.utils.http import content_disposition_header
 
 from attachments.models import NAME_MAX_CHARS
 from helpdesk.lib.text import clean
@@ -10,6 +13,14 @@ from helpdesk.lib.text import clean
 # Signs that turn the direction of what follows: "gpj.exe" would be shown as "exe.jpg".
 TURNS = re.compile("[\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 ENDING_MAX_CHARS = 20
+
+
+def disposition(name: str, *, shown: bool) -> str:
+    """The Content-Disposition of a file (RFC 6266): shown in the browser, or saved under `name`."""
+    kind = "inline" if shown else "attachment"
+    if "%" in name:  # some browsers decode what stands in quotes, too
+        return f"{kind}; filename*=utf-8''{quote(name, safe='')}"
+    return content_disposition_header(not shown, name) or kind
 
 
 def safe_name(name: str, fallback: str = "file") -> str:

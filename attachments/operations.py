@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import TypeVar
 
 from django.db import transaction
-from django.db.models import CASCADE, ForeignObjectRel, Model, QuerySet
+from django.db.models import CASCADE, ForeignObjectRel, Model, Q, QuerySet
 from django.utils.timezone import now
 
 from attachments import storage
 from attachments.kinds import type_of
 from attachments.models import Attachment, Blob
-from attachments.uploads import drop_upload
+from attachments.uploads import CANCELLED, drop_upload
 
 Row = TypeVar("Row", bound=Model)
 
 UNUSED_HOURS = 24
-PURGE_ROWS = 500
+PURGE_ROWS = 50
 
 
 def keep(contents: Sequence[bytes]) -> list[Blob]:
@@ -29,7 +29,8 @@ def keep(contents: Sequence[bytes]) -> list[Blob]:
     within UNUSED_HOURS is deleted by `purge`. Raises OSError if the storage does not take it.
     """
     by_sum = {hashlib.sha256(content).hexdigest(): content for content in contents}
-    kept = {blob.sha256: blob for blob in Blob.objects.filter(sha256__in=by_sum)}
+    known = Blob.objects.filter(sha256__in=by_sum)
+    kept = {blob.sha256: blob for blob in known if _has_bytes(blob)}
     new = [
         Blob(sha256=sha256, size_bytes=len(content), type=type_of(content))
         for sha256, content in by_sum.items()
@@ -37,8 +38,9 @@ def keep(contents: Sequence[bytes]) -> list[Blob]:
     ]
     for blob in new:
         storage.put(blob.key, by_sum[blob.sha256])
-    if new:
-        kept |= _written(new)
+        kept[blob.sha256] = found_or_added(blob)
+        if kept[blob.sha256].key != blob.key:
+            storage.drop(blob.key)
     return [kept[hashlib.sha256(content).hexdigest()] for content in contents]
 
 
@@ -51,42 +53,44 @@ RETURNING *
 """
 
 
-def find_or_add(blob: Blob) -> Blob:
-    """The row of these bytes: this one, or another that has the same ones under its own key."""
-    return _write([blob])[blob.sha256]
+def found_or_added(blob: Blob) -> Blob:
+    """The row of these bytes, which lie there: this one, or another that has the same ones under
+    its own key. One whose bytes were lost gets these."""
+    (row,) = _write([blob])
+    if row.key != blob.key and not _has_bytes(row):
+        Blob.objects.filter(pk=row.pk, key=row.key).update(key=blob.key)
+        row.refresh_from_db()
+    return row
 
 
-def _written(new: Sequence[Blob]) -> dict[str, Blob]:
-    rows = _write(new)
-    for blob in new:
-        if rows[blob.sha256].key != blob.key:
-            storage.drop(blob.key)
-    return rows
+def _has_bytes(blob: Blob) -> bool:
+    return storage.size(blob.key) == blob.size_bytes
 
 
-def _write(new: Sequence[Blob]) -> dict[str, Blob]:
+def _write(new: Sequence[Blob]) -> list[Blob]:
     columns = zip(*((b.key, b.sha256, b.size_bytes, b.type) for b in new), strict=True)
-    return {row.sha256: row for row in Blob.objects.raw(WRITE, [list(one) for one in columns])}
+    return list(Blob.objects.raw(WRITE, [list(one) for one in columns]))
 
 
 def purge() -> int:
     """Delete attachments that no message shows, and bytes that no attachment shows, once they
-    are UNUSED_HOURS old. Returns how many stored files went. Two at once share the work."""
+    are UNUSED_HOURS old; what was cancelled goes at once. Returns how many stored files went.
+
+    Two at once share the work. Raises StorageAway; what is left goes next time.
+    """
     since = now() - timedelta(hours=UNUSED_HOURS)
     # Who shows an attachment lives on the floors above; they all point here.
     nobody = {f"{one.name}__isnull": True for one in _shown_by()}
-    unclaimed = Attachment.objects.filter(created_at__lt=since, claimed_at=None, **nobody)
+    unclaimed = Attachment.objects.filter(claimed_at=None, **nobody)
     unclaimed = unclaimed.exclude(state=Attachment.State.CHECKING)  # a worker is at its bytes
-    # The row goes first. A crash in between leaves bytes without a row, which nobody can reach
-    # and the doctor finds; the other way round would leave a row without its bytes.
-    for attachment in _delete(unclaimed):
-        drop_upload(attachment)
-    blobs = _delete(Blob.objects.filter(created_at__lt=since, attachments=None))
-    for blob in blobs:
-        storage.drop(blob.key)
-        if blob.preview_key:
-            storage.drop(blob.preview_key)
-    return len(blobs)
+    _delete(unclaimed.filter(Q(created_at__lt=since) | Q(owner=CANCELLED)), drop_upload)
+    return _delete(Blob.objects.filter(created_at__lt=since, attachments=None), _drop)
+
+
+def _drop(blob: Blob) -> None:
+    storage.drop(blob.key)
+    if blob.preview_key:
+        storage.drop(blob.preview_key)
 
 
 def _shown_by() -> list[ForeignObjectRel]:
@@ -94,8 +98,21 @@ def _shown_by() -> list[ForeignObjectRel]:
     return [one for one in Attachment._meta.related_objects if one.on_delete is not CASCADE]
 
 
-def _delete(unused: QuerySet[Row]) -> list[Row]:
-    with transaction.atomic():
-        rows = list(unused.select_for_update(of=("self",), skip_locked=True)[:PURGE_ROWS])
-        unused.model._default_manager.filter(pk__in=[row.pk for row in rows]).delete()
-    return rows
+def _delete(unused: QuerySet[Row], drop: Callable[[Row], None]) -> int:
+    """Bytes first and then their rows, a few at a time, oldest first; returns how many.
+
+    A crash in between leaves rows that nobody shows and whose bytes are gone: the next purge
+    takes them, and until then `found_or_added` does not trust them. The other way round would
+    leave bytes that nobody knows of.
+    """
+    count = 0
+    rows = unused.order_by("created_at").select_for_update(of=("self",), skip_locked=True)
+    while True:
+        with transaction.atomic():
+            some = list(rows[:PURGE_ROWS])
+            for row in some:
+                drop(row)
+            unused.model._default_manager.filter(pk__in=[row.pk for row in some]).delete()
+        count += len(some)
+        if len(some) < PURGE_ROWS:
+            return count

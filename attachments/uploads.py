@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 from uuid import UUID
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.template.defaultfilters import filesizeformat
 from django.utils.timezone import now
 from django.utils.translation import gettext as _
@@ -28,6 +28,7 @@ State = Attachment.State
 PIECE_BYTES = 4 * 1024 * 1024
 # Uploads of one owner that no message shows yet: nobody fills the storage without saying anything.
 UNCLAIMED_MAX = 100
+CANCELLED = "nobody"  # the owner of what was cancelled while it was looked into
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +56,9 @@ def begin_upload(owner: str, *, name: str, size_bytes: int, limits: Limits) -> A
     """
     name = safe_name(name)
     if size_bytes <= 0:
-        raise Refused(_("%(name)s is empty.") % {"name": name})
+        raise Refused(_("This file is empty."))
     if size_bytes > limits.max_bytes:
-        raise Refused(too_large(name, size_bytes, limits.max_bytes))
+        raise Refused(too_large(size_bytes, limits.max_bytes))
     if Attachment.objects.filter(owner=owner, claimed_at=None).count() >= UNCLAIMED_MAX:
         raise Refused(_("Too many files are waiting to be sent. Send or remove some first."))
     return Attachment.objects.create(
@@ -70,10 +71,9 @@ def begin_upload(owner: str, *, name: str, size_bytes: int, limits: Limits) -> A
     )
 
 
-def too_large(name: str, size_bytes: int, max_bytes: int) -> str:
+def too_large(size_bytes: int, max_bytes: int) -> str:
     """The sentence for a file of more than `max_bytes`."""
-    return _("%(name)s has %(size)s. At most %(limit)s can be attached.") % {
-        "name": name,
+    return _("This file has %(size)s. At most %(limit)s can be attached.") % {
         "size": filesizeformat(size_bytes),
         "limit": filesizeformat(max_bytes),
     }
@@ -106,6 +106,9 @@ def receive_piece(
         arrived = storage.append(attachment.upload_key or "", offset, piece)
     except storage.WrongOffset as error:
         raise WrongOffset(attachment) from error
+    if offset == 0 and not Attachment.objects.filter(pk=attachment.pk).exists():
+        drop_upload(attachment)  # it was cancelled meanwhile
+        raise NotFound
     if arrived == attachment.announced_bytes:
         _start_check(attachment)
     return attachment
@@ -118,10 +121,17 @@ def form_posted(owner: str, uuid: UUID) -> Attachment:
     """
     attachment = upload_of(owner, uuid)
     if attachment.state == State.UPLOADING:
+        _let_go_of_connection()
         if storage.size(attachment.upload_key or "") != attachment.announced_bytes:
             raise Refused(_("%(name)s did not arrive. Try again.") % {"name": attachment.name})
         _start_check(attachment)
     return attachment
+
+
+def _let_go_of_connection() -> None:
+    """A bucket that is silent must not keep the database from those who need no file."""
+    if not connection.in_atomic_block:
+        connection.close()
 
 
 @transaction.atomic
@@ -140,8 +150,8 @@ def cancel_upload(owner: str, uuid: UUID) -> None:
     gone, _rows = mine.filter(state=State.UPLOADING).delete()
     if gone:
         drop_upload(attachment)
-    else:  # it may be looked into just now: the purge takes it
-        mine.update(owner="")
+    else:  # it may be looked into just now: the next purge takes it
+        mine.update(owner=CANCELLED)
 
 
 def drop_upload(attachment: Attachment) -> None:
@@ -165,7 +175,7 @@ def upload_json(attachment: Attachment) -> dict[str, Any]:
         key = attachment.upload_key or ""
         form = storage.upload_form(key, size_bytes)
         to = asdict(form) if form else {"pieces": PIECE_BYTES}
-        offset = storage.size(key) or 0
+        offset = 0 if form else storage.size(key) or 0  # a form takes all or nothing
     return {
         "id": str(attachment.uuid),
         "name": attachment.name,

@@ -10,7 +10,6 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
-from django.utils.http import content_disposition_header
 from django.views.decorators.http import require_safe
 
 from attachments import storage
@@ -18,6 +17,7 @@ from attachments.kinds import UNKNOWN
 from attachments.lasting import link_of
 from attachments.links import link_to, opened, served
 from attachments.models import Attachment, FileLink
+from attachments.names import disposition
 from helpdesk.lib.addresses import sender_of
 from helpdesk.lib.errors import NotFound, SlowDown
 from helpdesk.lib.limits import hit
@@ -48,7 +48,7 @@ def file_bytes(request: HttpRequest, signed: str, name: str) -> HttpResponseBase
         return HttpResponse(status=416, headers={"Content-Range": f"bytes */{size}"})
     headers = {
         "Content-Type": what.media_type if what.shown else UNKNOWN,
-        "Content-Disposition": content_disposition_header(not what.shown, file.name) or "",
+        "Content-Disposition": disposition(file.name, shown=what.shown),
         "Content-Length": str(end - start),
         "Content-Security-Policy": POLICY,
         "X-Content-Type-Options": "nosniff",

@@ -15,7 +15,7 @@ from rest_framework.exceptions import ParseError, ValidationError
 from rest_framework.response import Response
 from rest_framework.views import exception_handler
 
-from helpdesk.lib.errors import NotFound, Refused, SlowDown, StorageAway
+from helpdesk.lib.errors import Ended, NotFound, Refused, SlowDown, StorageAway
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +45,8 @@ class plain_errors:
         match error:
             case NotFound():
                 return render(request, "404.html", status=404)
+            case Ended():
+                return render(request, "refused.html", {"sentence": str(error)}, status=410)
             case Refused():
                 return render(request, "refused.html", {"sentence": str(error)}, status=422)
             case SlowDown():

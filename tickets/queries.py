@@ -199,7 +199,7 @@ def _with_people(tickets: QuerySet[Ticket]) -> QuerySet[Ticket]:
 
 
 def _search_query(text: str) -> SearchQuery | None:
-    words = re.findall(r"\w+", fold(text[:500]))[:12]
+    words = re.findall(r"[^\W_]+", fold(text[:500]))[:12]
     if not words:
         return None
     return SearchQuery(" & ".join(f"{w}:*" for w in words), config="simple", search_type="raw")
@@ -222,8 +222,12 @@ def looks_like_signature() -> Q:
         message__seq__lt=OuterRef("message__seq"),
         attachment__blob=OuterRef("attachment__blob"),
     )
-    is_small = Q(attachment__blob__size_bytes__lte=SIGNATURE_MAX_BYTES) | Q(
-        # A preview is never larger than its picture, and 0 where there is none.
+    # What a picture measures says more than its bytes: a screenshot of text has few. A preview is
+    # never larger than its picture, and 0 where there is none.
+    is_small = Q(
+        attachment__blob__preview_width=0,
+        attachment__blob__size_bytes__lte=SIGNATURE_MAX_BYTES,
+    ) | Q(
         attachment__blob__preview_width__range=(1, SIGNATURE_MAX_PX),
         attachment__blob__preview_height__lte=SIGNATURE_MAX_PX,
     )

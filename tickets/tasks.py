@@ -32,7 +32,7 @@ def fetch_mailbox(pk: int) -> None:
 
 @shared_task(name=Check.TASK)
 def check_file(pk: int) -> None:
-    work.perform(Check, pk, files.check_file, gave_up=files.check_failed)
+    files.perform_checks(pk)
 
 
 @shared_task(name=InboundEmail.TASK)

@@ -5,8 +5,9 @@ import django.db.models.deletion
 import django.utils.timezone
 from django.db import migrations, models
 
-# What is added to the large table is a column with a default of the database's own, which rewrites
-# nothing. Its constraints and its index follow in migrations of their own.
+# What is added to the large tables are columns with a default of the database's own and without a
+# check of their own: that neither rewrites nor reads the table. The rules and the index follow in
+# migrations of their own.
 
 
 class Migration(migrations.Migration):
@@ -76,9 +77,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name="attachment",
             name="announced_bytes",
-            field=models.PositiveBigIntegerField(
-                blank=True, null=True, verbose_name="announced (bytes)"
-            ),
+            field=models.BigIntegerField(blank=True, null=True, verbose_name="announced (bytes)"),
         ),
         migrations.AddField(
             model_name="attachment",
@@ -120,8 +119,13 @@ class Migration(migrations.Migration):
         ),
         migrations.AddField(
             model_name="blob",
+            name="drawn_at",
+            field=models.DateTimeField(blank=True, editable=False, null=True),
+        ),
+        migrations.AddField(
+            model_name="blob",
             name="preview_height",
-            field=models.PositiveSmallIntegerField(db_default=0, default=0),
+            field=models.SmallIntegerField(db_default=0, default=0),
         ),
         migrations.AddField(
             model_name="blob",
@@ -131,7 +135,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name="blob",
             name="preview_width",
-            field=models.PositiveSmallIntegerField(db_default=0, default=0),
+            field=models.SmallIntegerField(db_default=0, default=0),
         ),
         migrations.AddField(
             model_name="blob",

@@ -11,6 +11,10 @@ class Refused(Exception):
     """The request is understood and declined. The text is a sentence for the person who asked."""
 
 
+class Ended(Refused):
+    """It was allowed once, and is no longer."""
+
+
 class SlowDown(Exception):
     """Too many requests. `retry_after_seconds` says when to come back."""
 

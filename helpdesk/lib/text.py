@@ -8,6 +8,7 @@ import unicodedata
 PREVIEW_CHARS = 160
 
 _SPACE = re.compile(r"\s+")
+_BETWEEN_WORDS = re.compile(r"[\W_]+")
 # Control characters that no one types on purpose; PostgreSQL refuses NUL in text outright.
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
@@ -30,6 +31,12 @@ def fold(text: str) -> str:
         return text.lower()
     decomposed = unicodedata.normalize("NFKD", text)
     return "".join(c for c in decomposed if not unicodedata.combining(c)).casefold()
+
+
+def words_of(*names: str) -> str:
+    """The words in names of files: PostgreSQL takes "photo.jpg" for the name of a host, and would
+    find it by "photo" only."""
+    return " ".join(_BETWEEN_WORDS.sub(" ", name) for name in names)
 
 
 def preview(text: str) -> str:

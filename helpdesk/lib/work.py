@@ -30,7 +30,7 @@ from django.db.models import Q, QuerySet
 from django.utils.timezone import now
 from django.utils.translation import gettext_lazy as _
 
-from helpdesk.lib.errors import GiveUp, TemporaryFailure
+from helpdesk.lib.errors import GiveUp, StorageAway, TemporaryFailure
 from helpdesk.lib.redis_client import AWAY, asking_redis, redis_client
 
 log = logging.getLogger(__name__)
@@ -40,6 +40,7 @@ SWEEP_BATCH_ROWS = 200
 SWEPT_KEY = "work:swept_at"
 # A row that was rung less than this long ago is on its way to a worker; the sweep leaves it.
 RING_GRACE_SECONDS = 5
+AWAY_SECONDS = 30  # until files are asked for again that could not be had
 # A piece of work that takes longer than this hangs: its lease is left to run out.
 HOLD_MAX_SECONDS = 900
 
@@ -151,8 +152,8 @@ def perform(
     A second call while the row is running, done or not yet due does nothing. The lease is
     held for at most HOLD_MAX_SECONDS, however long `action` takes. If `action` raises, the row
     is queued again after RETRY_SECONDS, or fails when its attempts are used up or the error is
-    GiveUp; the error is kept on the row and in the log, never raised. `gave_up(row)` is called in
-    the transaction that fails the row.
+    GiveUp; StorageAway uses up none. The error is kept on the row and in the log, never raised.
+    `gave_up(row)` is called in the transaction that fails the row.
     """
     row = claim(model, pk)
     if row is None:
@@ -168,7 +169,7 @@ def perform(
     except LeaseLost:
         log.warning("%s %s: taken over by another worker", model.__name__, pk)
     except Exception as error:
-        expected = isinstance(error, GiveUp | TemporaryFailure)
+        expected = isinstance(error, GiveUp | StorageAway | TemporaryFailure)
         text = "%s %s: attempt %s failed: %s"
         log.warning(text, model.__name__, pk, row.attempts, error, exc_info=not expected)
         _put_off(row, error, gave_up)
@@ -306,6 +307,10 @@ def _put_off(row: Row, error: Exception, gave_up: Callable[[Row], None] | None) 
     waits = row.RETRY_SECONDS
     last = isinstance(error, GiveUp) or row.attempts > len(waits)
     try:
+        if isinstance(error, StorageAway):  # however long that lasts: it costs no attempt
+            due_at, attempts = now() + timedelta(seconds=AWAY_SECONDS), row.attempts - 1
+            _close(row, Work.State.QUEUED, error=message, due_at=due_at, attempts=attempts)
+            return
         if last and not row.REPEATS:
             with transaction.atomic():
                 _close(row, Work.State.FAILED, error=message, finished_at=now())

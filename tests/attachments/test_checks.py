@@ -9,6 +9,7 @@ from attachments import checks, storage
 from attachments.models import Attachment, Blob, Check
 from attachments.uploads import Limits, begin_upload, receive_piece
 from helpdesk.lib import work
+from helpdesk.lib.errors import StorageAway
 from tests.fakes.clamd import EICAR, VIRUS, Clamd
 from tests.fakes.pictures import picture, png
 
@@ -124,3 +125,36 @@ def test_what_failed_can_be_tried_again(settings: Settings) -> None:
 def test_what_was_scanned_is_not_scanned_again_that_day() -> None:
     scanned_at = uploaded(b"the same bytes").stored.scanned_at
     assert uploaded(b"the same bytes").stored.scanned_at == scanned_at
+
+
+def test_what_cannot_be_drawn_is_not_tried_with_every_copy(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    drawn: list[str] = []
+
+    def fails(pieces: object, media_type: str) -> None:
+        drawn.append(media_type)
+
+    monkeypatch.setattr(checks, "preview_of", fails)
+    first = uploaded(picture())
+    assert uploaded(picture()).stored == first.stored
+    assert drawn == ["image/png"]
+    assert not checks.wants_check(first.stored)
+
+
+def test_a_storage_that_is_away_is_waited_for_however_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def away(*_: object) -> None:
+        raise StorageAway("The bucket is away.")
+
+    file = mailed(b"later")
+    Attachment.objects.update(state=State.CHECKING)
+    with monkeypatch.context() as broken:
+        broken.setattr(checks, "why_refused", away)
+        for _ in range(20):
+            checked(file)
+            Check.objects.update(due_at=file.created_at)
+    row = Check.objects.get()
+    assert (row.state, row.attempts, row.error) == (Check.State.QUEUED, 0, "The bucket is away.")
+    assert checked(file).state == State.READY

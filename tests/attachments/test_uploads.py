@@ -15,7 +15,7 @@ from django.utils.timezone import now
 
 from attachments import checks, storage
 from attachments.models import Attachment, Blob, Check
-from attachments.operations import purge
+from attachments.operations import PURGE_ROWS, keep, purge
 from attachments.uploads import (
     PIECE_BYTES,
     UNCLAIMED_MAX,
@@ -30,7 +30,7 @@ from attachments.uploads import (
     uploads_of,
 )
 from helpdesk.lib import work
-from helpdesk.lib.errors import NotFound, Refused
+from helpdesk.lib.errors import NotFound, Refused, StorageAway
 from tests.make import PNG
 
 pytestmark = pytest.mark.django_db
@@ -159,7 +159,7 @@ def test_a_crash_after_finding_the_same_bytes_leaves_no_copy() -> None:
 def test_a_crash_after_the_bytes_were_moved_loses_none() -> None:
     attachment = begun(b"hello")
     receive(ME, attachment.uuid, 0, b"hello")
-    away = mock.patch("attachments.checks.find_or_add", side_effect=ConnectionError)
+    away = mock.patch("attachments.checks.found_or_added", side_effect=ConnectionError)
     with away, pytest.raises(ConnectionError):
         checks._settle(Attachment.objects.get(pk=attachment.pk))
     assert bytes_of(checked(attachment)) == b"hello"
@@ -169,7 +169,7 @@ def test_a_kind_that_is_not_taken_is_rejected_whatever_it_is_called() -> None:
     program = b"MZ" + bytes(200)
     rejected = uploaded(program, "holiday.png", ["image/*"])
     assert rejected.state == State.REJECTED
-    assert "are not taken here" in upload_json(rejected)["sentence"]
+    assert "is not taken here" in upload_json(rejected)["sentence"]
     assert uploaded(PNG, "holiday.exe", ["image/*"]).state == State.READY
 
 
@@ -311,3 +311,74 @@ def test_the_database_keeps_its_word() -> None:
         Attachment.objects.create(name="a", state=State.READY)
     with pytest.raises(IntegrityError, match="uploading_has_place"), transaction.atomic():
         Attachment.objects.create(name="a", state=State.UPLOADING)
+
+
+def test_bytes_that_were_lost_are_not_trusted() -> None:
+    lost = uploaded(b"lost and found").stored
+    storage.drop(lost.key)
+    again = uploaded(b"lost and found")
+    assert again.stored == lost
+    assert bytes_of(again) == b"lost and found"
+
+
+def test_bytes_that_were_lost_come_back_with_a_mail() -> None:
+    (lost,) = keep([b"in a mail"])
+    storage.drop(lost.key)
+    (again,) = keep([b"in a mail"])
+    assert again == lost
+    assert b"".join(storage.read(again.key, 0, again.size_bytes)) == b"in a mail"
+
+
+def test_a_first_piece_that_comes_after_all_was_cancelled_leaves_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    before = lying()
+    attachment = begun(b"hello")
+    late = upload_of(ME, attachment.uuid)
+    cancel_upload(ME, attachment.uuid)
+    monkeypatch.setattr("attachments.uploads.upload_of", lambda *_: late)  # asked just before
+    with pytest.raises(NotFound):
+        receive(ME, attachment.uuid, 0, b"hel")
+    assert lying() == before
+
+
+def test_what_was_cancelled_goes_with_the_next_purge() -> None:
+    attachment = uploaded(b"not after all")
+    cancel_upload(ME, attachment.uuid)
+    purge()
+    assert not Attachment.objects.exists()
+
+
+def test_a_purge_takes_all_there_is() -> None:
+    Attachment.objects.bulk_create(
+        Attachment(
+            name="a",
+            state=State.UPLOADING,
+            owner=f"person:{i}",
+            upload_key=f"uploads/zz/{i}",
+            announced_bytes=1,
+            created_at=now() - timedelta(hours=25),
+        )
+        for i in range(PURGE_ROWS * 2 + 1)
+    )
+    purge()
+    assert not Attachment.objects.exists()
+
+
+def test_a_purge_while_the_storage_is_away_forgets_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    before = lying()
+    keep([f"erased words {number}".encode() for number in range(3)])
+    Blob.objects.update(created_at=now() - timedelta(hours=30))
+
+    def away(key: str) -> None:
+        raise StorageAway("The bucket is away.")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(storage, "drop", away)
+        with pytest.raises(StorageAway):
+            purge()
+    assert Blob.objects.count() == 3
+    assert purge() == 3
+    assert lying() == before

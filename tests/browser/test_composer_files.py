@@ -13,7 +13,13 @@ from tests.browser.conftest import NewPage
 from tests.browser.test_desk import PHONE, Customer, editor, log_in, said, send
 from tests.browser.test_desk_access import violations
 from tests.browser.test_files import link
-from tests.browser.test_widget_files import UPLOADED_MS, by_button, held_back, picture
+from tests.browser.test_widget_files import (
+    UPLOADED_MS,
+    by_button,
+    carried,
+    held_back,
+    picture,
+)
 from tests.stack import Stack
 
 pytestmark = [pytest.mark.browser, pytest.mark.stack]
@@ -72,6 +78,23 @@ def test_what_is_sent_while_files_are_under_way_goes_out_with_them(
     assert files_of(stack, text) == ["a.png"]
 
 
+def test_a_note_that_waits_for_its_file_stays_a_note(desk: Page, stack: Stack, text: str) -> None:
+    let_go = held_back(desk)
+    desk.get_by_text("Note", exact=True).first.click()
+    by_button(desk, {"a.png": picture()})
+    editor(desk).fill(text)
+    desk.keyboard.press("Control+Enter")
+    expect(desk.get_by_text("It is sent as soon as the files are uploaded.")).to_be_visible()
+    desk.evaluate("document.activeElement.blur()")
+    desk.keyboard.press("r")  # a reply is begun, or so they think
+    expect(desk.get_by_text("It is sent as soon as the files are uploaded.")).to_be_hidden()
+    let_go()
+    attached(desk, "a.png")
+    desk.wait_for_timeout(500)
+    assert count_of(stack, text) == 0
+    expect(editor(desk)).to_have_value(text)
+
+
 def test_a_file_that_is_removed_is_not_sent_and_costs_no_word(
     desk: Page, stack: Stack, text: str
 ) -> None:
@@ -105,6 +128,13 @@ def test_a_failed_upload_keeps_the_text_and_can_be_tried_again(
     assert files_of(stack, text) == ["a.png"]
 
 
+def test_an_upload_that_fails_each_time_ends_as_failed(desk: Page) -> None:
+    desk.route(re.compile("offset="), lambda route: route.fulfill(status=503, json={}))
+    by_button(desk, {"a.png": picture()})
+    expect(rows(desk)).to_have_attribute("data-state", "failed", timeout=30_000)
+    expect(desk.get_by_role("button", name="Retry")).to_be_visible()
+
+
 def test_a_connection_that_comes_back_is_enough(desk: Page, stack: Stack, text: str) -> None:
     cut: list[int] = []
 
@@ -124,8 +154,8 @@ def test_an_empty_and_an_oversized_file_say_so_and_cost_nothing(
     stack.rows("UPDATE tickets_inbox SET file_max_mb = 1")
     try:
         by_button(desk, {"empty.txt": b"", "large.bin": bytes(1_100_000), "good.txt": b"good"})
-        expect(desk.get_by_text("empty.txt is empty.")).to_be_visible()
-        sentence = re.compile(r"large.bin has 1.0\sMB. At most 1.0\sMB can be attached.")
+        expect(desk.get_by_text("This file is empty.")).to_be_visible()
+        sentence = re.compile(r"This file has 1.0\sMB. At most 1.0\sMB can be attached.")
         expect(desk.get_by_text(sentence)).to_be_visible()
     finally:
         stack.rows("UPDATE tickets_inbox SET file_max_mb = 25")
@@ -196,6 +226,58 @@ def test_going_on_to_another_ticket_leaves_an_upload_running(
     expect(desk).not_to_have_url(address)
     let_go()
     desk.go_back()
+    attached(desk, "a.png")
+
+
+@pytest.mark.parametrize("width", [1280, 380])
+def test_a_file_opens_with_one_click_although_the_cursor_is_in_the_box(
+    new_page: NewPage, stack: Stack, text: str, width: int
+) -> None:
+    customer = Customer(stack)
+    for number in range(8):
+        customer.says(f"{text} {number}")
+    (number,) = stack.row("SELECT max(number) FROM tickets_ticket")
+    page = log_in(new_page(viewport={"width": width, "height": 700}), to=f"/tickets/{number}/")
+    editor(page).click()
+    by_button(page, {"a.png": picture()})
+    attached(page, "a.png")
+    page.keyboard.press("Control+Enter")
+    expect(rows(page)).to_have_count(0)
+    expect(link(page, "a.png").locator("img")).to_be_visible(timeout=UPLOADED_MS)
+    editor(page).focus()
+    place = link(page, "a.png").bounding_box()
+    assert place
+    page.mouse.move(place["x"] + place["width"] / 2, place["y"] + place["height"] / 2)
+    page.mouse.down()
+    page.wait_for_timeout(80)  # as a finger does
+    page.mouse.up()
+    expect(page.locator("dialog.lightbox[open]")).to_be_visible()
+
+
+@pytest.mark.parametrize("size", [(1280, 620), (380, 420)])
+def test_many_files_leave_the_button_where_it_can_be_pressed(
+    new_page: NewPage, stack: Stack, text: str, size: tuple[int, int]
+) -> None:
+    Customer(stack).says(f"Which filter fits? {text}")
+    (number,) = stack.row("SELECT max(number) FROM tickets_ticket")
+    width, height = size
+    page = log_in(new_page(viewport={"width": width, "height": height}), to=f"/tickets/{number}/")
+    editor(page).click()
+    by_button(page, {f"{number}.txt": b"some words" for number in range(15)})
+    expect(page.locator('.up[data-state="ready"]')).to_have_count(15, timeout=30_000)
+    expect(page.get_by_role("button", name="Send")).to_be_in_viewport(ratio=1)
+    expect(editor(page)).to_be_in_viewport(ratio=1)
+    page.get_by_role("button", name="Send").click()
+    expect(rows(page)).to_have_count(0)
+
+
+def test_a_file_that_is_dropped_beside_the_composer_is_attached(desk: Page) -> None:
+    beside = desk.locator("#nav")
+    held = carried(desk, {"a.png": picture()})
+    drag = {"dataTransfer": held, "bubbles": True, "cancelable": True}
+    beside.dispatch_event("dragover", drag)
+    expect(desk.get_by_text("Drop files to attach them")).to_be_visible()
+    beside.dispatch_event("drop", drag)
     attached(desk, "a.png")
 
 

@@ -324,8 +324,8 @@ def test_a_refused_kind_of_file_says_why(page: Page, stack: Stack) -> None:
     for name in ("photo.png", "empty.txt"):
         row = rows(page).filter(has_text=name)
         expect(row).to_have_attribute("data-state", "rejected", timeout=UPLOADED_MS)
-    expect(page.get_by_text("empty.txt is empty.")).to_be_visible()
-    expect(page.get_by_text("are not taken here.")).to_be_visible()
+    expect(page.get_by_text("This file is empty.")).to_be_visible()
+    expect(page.get_by_text("is not taken here.")).to_be_visible()
 
 
 def test_a_draft_keeps_its_files_over_a_reload(page: Page, stack: Stack) -> None:

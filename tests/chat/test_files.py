@@ -163,7 +163,7 @@ def test_a_kind_that_visitors_may_not_send_is_rejected_by_its_content(
     ask(visitor, "PUT", f"{address}?offset=0", content)
     work.perform(Check, Check.objects.get().pk, check_file, gave_up=check_failed)
     upload = ask(visitor, "GET", address).json()
-    assert (upload["state"], "text/plain" in upload["sentence"]) == ("rejected", True)
+    assert (upload["state"], "not taken here" in upload["sentence"]) == ("rejected", True)
     assert send(visitor, upload["id"]).status_code == 422
 
 

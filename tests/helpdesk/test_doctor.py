@@ -169,10 +169,10 @@ def test_a_database_says_its_version_or_why_not() -> None:
 
 def test_pending_migrations_are_named() -> None:
     assert doctor.migrations() == Finding("ok", "None is pending.")
-    MigrationRecorder.Migration.objects.filter(app="attachments", name="0006_file_links").delete()
+    MigrationRecorder.Migration.objects.filter(app="attachments", name="0007_unclaimed").delete()
     found = doctor.migrations()
     assert (found.level, found.advice) == ("broken", "Run `manage.py migrate`.")
-    assert "attachments.0006_file_links" in found.found
+    assert "attachments.0007_unclaimed" in found.found
 
 
 def test_redis_answers_or_not() -> None:

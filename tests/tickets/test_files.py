@@ -20,6 +20,7 @@ from django.utils.timezone import now
 from attachments import storage
 from attachments.links import link_to
 from attachments.models import Attachment, Blob, new_key
+from attachments.names import disposition
 from attachments.operations import purge
 from helpdesk.lib.errors import NotFound
 from helpdesk.management.commands.check_invariants import problems
@@ -159,7 +160,15 @@ def test_a_link_that_is_old_or_altered_opens_nothing(number: int) -> None:
     for bad in (signed[:-1] + other, signed.swapcase(), "x", "..%2f..%2fetc%2fpasswd"):
         assert Client().get(f"/files/bytes/{bad}/chip.png").status_code == 404
     with mock.patch("django.core.signing.time.time", return_value=(now().timestamp() + 301)):
-        assert Client().get(link).status_code == 404
+        ended = Client().get(link)
+    assert ended.status_code == 410
+    assert "Open the file from its message again." in ended.content.decode()
+
+
+def test_a_name_with_a_percent_sign_is_saved_as_it_is() -> None:
+    assert disposition("100% #1?.csv", shown=False) == (
+        "attachment; filename*=utf-8''100%25%20%231%3F.csv"
+    )
 
 
 def test_a_customer_opens_files_of_replies_and_never_of_notes(

@@ -23,7 +23,7 @@ from tests.fakes.mails import (
     tnef,
     winmail,
 )
-from tickets.mail.parse import TNEF_MAX, ParsedEmail, parse_email
+from tickets.mail.parse import FILES_MAX, TNEF_MAX, ParsedEmail, parse_email
 from tickets.mail.tnef import ENTRIES_MAX, unpacked
 
 PICTURE = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) + bytes(7)  # zeros at its end
@@ -193,6 +193,12 @@ def test_of_many_in_one_mail_the_first_are_unpacked() -> None:
     kind = ("application/ms-tnef", winmail({"a.txt": b"a"}))
     found = parse_email(mail(files={f"{n}.dat": kind for n in range(TNEF_MAX + 2)}))
     assert names(found) == ["a.txt"] * TNEF_MAX + [f"{TNEF_MAX}.dat", f"{TNEF_MAX + 1}.dat"]
+
+
+def test_one_with_more_files_than_a_page_can_show_stays_as_it_is() -> None:
+    found = arrived(winmail({f"{number}.txt": b"a" for number in range(FILES_MAX + 1)}))
+    assert names(found) == ["winmail.dat"]
+    assert found.problems == (f"winmail.dat was not unpacked: more than {FILES_MAX} files.",)
 
 
 def test_no_bytes_raise() -> None:

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import threading
+import time
+from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.utils.timezone import now
 
-from attachments.models import Attachment
+from attachments import storage
+from attachments.models import Attachment, Blob, Check
+from attachments.operations import purge
 from helpdesk.lib.errors import NotFound, Refused
+from helpdesk.management.commands.check_invariants import problems
 from tests import make
 from tickets import events
 from tickets.access import Viewer, access_file
 from tickets.models import Inbox, Message, MessageFile, Ticket
-from tickets.operations import post_note, post_reply
+from tickets.operations import files, post_note, post_reply
 from tickets.operations.files import read_files
 from tickets.queries import search_tickets
 
@@ -164,3 +171,75 @@ def test_a_message_without_files_costs_no_question_about_them(
     with CaptureQueriesContext(connection) as asked:
         read_files(list(ticket.conversation.messages.all()[:5]))
     assert len(asked) == 1  # the messages themselves
+
+
+def test_an_erased_message_leaves_no_bytes(alice: Viewer, ticket: Ticket) -> None:
+    file = make.upload(alice, "secret.txt", b"only in this message")
+    message = reply(alice, ticket, file)
+    key = file.stored.key
+    long_ago = now() - timedelta(days=2)
+    Attachment.objects.update(created_at=long_ago)
+    Blob.objects.update(created_at=long_ago)
+    purge()
+    assert storage.lies(key)
+    message.delete()
+    purge()
+    assert not storage.lies(key)
+
+
+def test_a_message_that_forgot_its_files_is_named(alice: Viewer, ticket: Ticket) -> None:
+    message = reply(alice, ticket, make.upload(alice), body="Look.")
+    assert list(problems()) == []
+    Message.objects.filter(pk=message.pk).update(file_count=0)
+    assert list(problems()) == [f"message {message.pk}: says 0 files, has 1"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_files_never_take_all_threads_of_a_worker(
+    alice: Viewer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bells that ring while two look into files are left to those two."""
+    begun = [make.upload(alice, f"{number}.txt", f"{number}".encode()) for number in range(5)]
+    rows = [one.check_work for one in begun]
+    Check.objects.update(state=Check.State.QUEUED, finished_at=None)
+    Attachment.objects.update(state=Attachment.State.CHECKING)
+    going, most = 0, 0
+    lock, go = threading.Lock(), threading.Event()
+
+    def slow(row: Check) -> None:
+        nonlocal going, most
+        with lock:
+            going += 1
+            most = max(most, going)
+        go.wait(5)
+        with lock:
+            going -= 1
+
+    monkeypatch.setattr(files, "check_file", slow)
+
+    def ring(pk: int) -> None:
+        try:
+            files.perform_checks(pk)
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=ring, args=(row.pk,)) for row in rows]
+    for thread in threads:
+        thread.start()
+    deadline = time.monotonic() + 5
+    while going < 2 or sum(thread.is_alive() for thread in threads) > files.CHECKS_AT_ONCE:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    go.set()
+    for thread in threads:
+        thread.join(10)
+    assert most == files.CHECKS_AT_ONCE
+    assert set(Check.objects.values_list("state", flat=True)) == {Check.State.DONE}
+
+
+@pytest.mark.parametrize("asked", ["IMG_0001.jpg", "img_0001", "0001", "jpg", "img"])
+def test_a_file_is_found_by_its_name_and_by_parts_of_it(
+    alice: Viewer, ticket: Ticket, asked: str
+) -> None:
+    reply(alice, ticket, make.upload(alice, "IMG_0001.jpg"))
+    assert [hit.ticket for hit in search_tickets(alice, asked, [ticket.inbox_id])]

@@ -69,7 +69,7 @@ def test_a_piece_for_another_place_is_told_where_we_are(
 @pytest.mark.parametrize(
     ("size", "sentence"),
     [
-        (0, "a.txt is empty."),
+        (0, "This file is empty."),
         (25 * 1024 * 1024 + 1, "At most 25.0\xa0MB can be attached."),
         (-1, "size: Ensure this value is greater than or equal to 0."),
         ("many", "size: A valid integer is required."),
@@ -81,6 +81,18 @@ def test_what_will_not_do_gets_a_sentence(
     refused = begin(enter(alice), inbox, size)
     assert refused.status_code in {400, 422}
     assert sentence in refused.json()["sentence"]
+
+
+def test_a_name_may_be_anything(enter: Enter, alice: Viewer, inbox: Inbox) -> None:
+    browser = enter(alice)
+    for name, kept in (("nul\0byte.txt", "nulbyte.txt"), ("", "file"), ("../a\r\nb", "a b")):
+        assert begin(browser, inbox, name=name).json()["name"] == kept
+    assert (
+        browser.post(
+            f"/files/uploads/?inbox={inbox.pk}", {"name": 5, "size": 5}, "application/json"
+        ).status_code
+        == 400
+    )
 
 
 def test_a_piece_that_is_too_large_is_refused(enter: Enter, alice: Viewer, inbox: Inbox) -> None:

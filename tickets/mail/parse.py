@@ -50,6 +50,7 @@ BLANK_BEFORE_COLON = re.compile(rb"^([!-9;-~]{1,80})[ \t]{1,20}:", re.M)
 SENDER_FIELDS = ("from", "sender", "reply-to")  # whoever an answer would reach, best first
 TNEF = frozenset({"application/ms-tnef", "application/vnd.ms-tnef"})
 TNEF_NAME = "winmail.dat"
+FILES_MAX = 500  # in one mail, those that are unpacked included; a page shows them all
 TNEF_MAX = 3  # unpacked in one mail; programs write one
 DELIVERED_TO_FIELDS = ("delivered-to", "x-original-to", "envelope-to", "x-envelope-to")
 
@@ -314,6 +315,9 @@ def _take_packed(data: bytes, body: _Body) -> bool:
         packed = unpacked(data)
     except ValueError as error:
         body.problems.append(f"{TNEF_NAME} could not be unpacked: {error}")
+        return False
+    if len(body.attachments) + len(packed.files) > FILES_MAX:
+        body.problems.append(f"{TNEF_NAME} was not unpacked: more than {FILES_MAX} files.")
         return False
     body.packed.append(packed)
     body.attachments += [

@@ -54,6 +54,6 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name="message",
             name="file_count",
-            field=models.PositiveSmallIntegerField(db_default=0, default=0, verbose_name="files"),
+            field=models.SmallIntegerField(db_default=0, default=0, verbose_name="files"),
         ),
     ]

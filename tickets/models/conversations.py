@@ -113,7 +113,7 @@ class Message(models.Model):
     body = models.TextField(_("body"), blank=True)
     quoted = models.TextField(_("quoted"), blank=True)  # what a mail repeats, folded away
     change = models.JSONField(_("change"), null=True, blank=True)  # {"field", "old", "new", …}
-    file_count = models.PositiveSmallIntegerField(_("files"), default=0, db_default=0)
+    file_count = models.SmallIntegerField(_("files"), default=0, db_default=0)
     sources = models.JSONField(_("sources"), default=list, blank=True)  # [{"title", "url"}]
     # Chosen by the sender, so that sending again is harmless.
     client_token = models.UUIDField(null=True, blank=True, editable=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Sequence
 from uuid import UUID
 
@@ -10,10 +11,14 @@ from django.utils.translation import ngettext
 
 from attachments import checks, uploads
 from attachments.models import Attachment, Check
+from helpdesk.lib import work
 from helpdesk.lib.errors import Refused
 from tickets import events
 from tickets.access import Viewer, owner_of
 from tickets.models import Inbox, Message, MessageFile
+
+CHECKS_AT_ONCE = 2
+_looking = threading.BoundedSemaphore(CHECKS_AT_ONCE)
 
 
 def uploaded_files(viewer: Viewer, uuids: Sequence[UUID]) -> list[Attachment]:
@@ -35,9 +40,8 @@ def check_limits(inbox: Inbox, files: Sequence[Attachment]) -> None:
         )
     for file in files:
         if file.stored.size_bytes > inbox.file_max_bytes:
-            raise Refused(
-                uploads.too_large(file.name, file.stored.size_bytes, inbox.file_max_bytes)
-            )
+            sentence = uploads.too_large(file.stored.size_bytes, inbox.file_max_bytes)
+            raise Refused(f"{file.name}: {sentence}")
 
 
 def show_files(message: Message, files: Sequence[Attachment]) -> None:
@@ -59,6 +63,23 @@ def read_files(messages: Iterable[Message]) -> None:
     with_files = [message for message in messages if message.file_count]
     rows = MessageFile.objects.select_related("attachment__blob")
     prefetch_related_objects(with_files, Prefetch("files", rows))
+
+
+def perform_checks(pk: int) -> None:
+    """Look into one file, and then into those that wait; nothing where CHECKS_AT_ONCE threads of
+    this process do so already, for they come to this one, too.
+
+    So files never take all threads of a worker, however many come and however hard they are to
+    look into: mail and answers go on beside them.
+    """
+    waiting: int | None = pk
+    while waiting is not None and _looking.acquire(blocking=False):
+        try:
+            work.perform(Check, waiting, check_file, gave_up=check_failed)
+        finally:
+            _looking.release()
+        rows = work.claimable(Check).order_by("due_at")
+        waiting = rows.values_list("pk", flat=True).first()
 
 
 def check_file(row: Check) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from django.conf import settings
 from django.db import connection
@@ -18,6 +19,7 @@ from attachments.names import safe_name
 from attachments.operations import keep
 from helpdesk.lib import work
 from helpdesk.lib.errors import GiveUp
+from helpdesk.lib.text import words_of
 from tickets.mail import fetch_imap
 from tickets.mail.addresses import is_address
 from tickets.mail.bounce import Bounce
@@ -120,7 +122,7 @@ def _attaching(files: Sequence[MailFile], blobs: Sequence[Blob]) -> Callable[[Me
             for file, blob in zip(files, blobs, strict=True)
         ]
         by_uuid = {file.attachment.uuid: file.attachment for file in made}
-        unknown = [uuid for uuid, one in by_uuid.items() if wants_check(one.stored)]
+        unknown = _to_check(by_uuid.values())
         columns = zip(*(_columns(file) for file in made), strict=True)
         with connection.cursor() as cursor:
             cursor.execute(ATTACH, [*map(list, columns), message.pk, unknown])
@@ -131,6 +133,13 @@ def _attaching(files: Sequence[MailFile], blobs: Sequence[Blob]) -> Callable[[Me
         remember_files(message, made)
 
     return attach
+
+
+def _to_check(files: Iterable[Attachment]) -> list[UUID]:
+    """Each that waits for it, and one of those that show the same bytes otherwise."""
+    waiting = [one for one in files if one.state == Attachment.State.CHECKING]
+    first = {one.stored.pk: one for one in files if wants_check(one.stored)}
+    return list({one.uuid for one in (*waiting, *first.values())})
 
 
 def _columns(file: MessageFile) -> tuple[Any, ...]:
@@ -321,7 +330,7 @@ def _files(mail: ParsedEmail, facts: Facts, *, searched_too: str = "") -> dict[s
     """How the entry that a mail becomes shows its files, and is found by their names."""
     if not facts.blobs:
         return {"searched_too": searched_too}
-    names = " ".join(file.name for file in mail.attachments if not file.inline)
+    names = words_of(*(file.name for file in mail.attachments if not file.inline))
     return {
         "searched_too": f"{searched_too} {names}",
         "attach": _attaching(mail.attachments, facts.blobs),

@@ -122,7 +122,9 @@ class Entry:
 
     @property
     def attached(self) -> list[ShownFile]:
-        return [file for file in self.files if not file.is_signature]
+        """Pictures first: among chips they would leave rows half empty."""
+        files = [file for file in self.files if not file.is_signature]
+        return sorted(files, key=lambda file: not file.preview)
 
     @property
     def signature(self) -> list[ShownFile]:

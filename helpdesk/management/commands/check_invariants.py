@@ -4,11 +4,11 @@ from collections.abc import Iterator
 
 from django.core.management.base import BaseCommand, CommandError
 from django.db import connection
-from django.db.models import Exists, F, Max, OuterRef, Q
+from django.db.models import Count, Exists, F, Max, OuterRef, Q
 from django.db.models.functions import Coalesce
 
 from attachments.inventory import take
-from tickets.models import Conversation, Message, OutgoingEmail, Participant
+from tickets.models import Conversation, Message, MessageFile, OutgoingEmail, Participant
 
 MISCOUNTED = """
 SELECT inbox_id, status, assignee_id, sum(counted), sum(real) FROM (
@@ -38,6 +38,7 @@ def problems() -> Iterator[str]:
     yield from _leaks()
     yield from _miscounts()
     yield from _lost_bytes()
+    yield from _forgotten_files()
 
 
 def _gaps() -> Iterator[str]:
@@ -87,3 +88,11 @@ def _miscounts() -> Iterator[str]:
 def _lost_bytes() -> Iterator[str]:
     for lost in take().lost:
         yield f"{lost}: its bytes are gone"
+
+
+def _forgotten_files() -> Iterator[str]:
+    """What a message shows is looked for only where `file_count` says so."""
+    counted = Message.objects.annotate(shown=Count("files")).exclude(file_count=F("shown"))
+    with_files = Q(file_count__gt=0) | Exists(MessageFile.objects.filter(message=OuterRef("pk")))
+    for message in counted.filter(with_files):
+        yield f"message {message.pk}: says {message.file_count} files, has {vars(message)['shown']}"

@@ -34,7 +34,7 @@ export function keepUploads({ address, begin = () => address, headers, list, wor
           answer = JSON.parse(xhr.responseText);
         } catch {}
         if (status === 409 || (status > 199 && status < 300)) resolve(answer);
-        else reject({ status, sentence: answer.sentence });
+        else reject({ status: plain ? 0 : status, sentence: answer.sentence });
       };
       xhr.send(body);
     });
@@ -85,7 +85,9 @@ export function keepUploads({ address, begin = () => address, headers, list, wor
     while (items.includes(item)) {
       try {
         at = await next(item, at);
-        tries = 0;
+        // What is asked after each failure always answers: only what moves counts.
+        if (at.offset !== item.had || at.state !== item.state) tries = 0;
+        item.had = at.offset;
         const isNew = !item.id;
         item.id = at.id;
         item.state = at.state;

@@ -251,10 +251,11 @@ export function keepComposer(pane, live, { signal, onSent, store = localStorage 
     }
   });
   box.addEventListener("blur", stopTyping);
+  form.addEventListener("focusin", () => (form.dataset.used = ""));
   takeFiles({
     button: form.querySelector("[data-attach]"),
     input: form.querySelector("[data-file-input]"),
-    zone: pane,
+    zone: document.body,
     box,
     add: attach,
     signal,
@@ -283,6 +284,9 @@ export function keepComposer(pane, live, { signal, onSent, store = localStorage 
       guard.hidden = false;
     },
     write(as) {
+      // What waits for its files was sent as what it was then.
+      if (whenReady && kind() !== as) say("");
+      whenReady &&= kind() === as;
       form.elements.kind.value = as;
       box.focus();
     },

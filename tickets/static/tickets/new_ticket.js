@@ -179,7 +179,7 @@ export function keepNewTicket(form, live, { signal, store = localStorage }) {
   takeFiles({
     button: form.querySelector("[data-attach]"),
     input: form.querySelector("[data-file-input]"),
-    zone: form.closest("main"),
+    zone: document.body,
     box: form,
     add: (some) => sending || say(files.add(some)),
     signal,
