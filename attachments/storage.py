@@ -21,7 +21,7 @@ from helpdesk.lib.errors import StorageAway
 P = ParamSpec("P")
 T = TypeVar("T")
 
-CHUNK_BYTES = 256 * 1024
+CHUNK_BYTES = 1024 * 1024
 LINK_SECONDS = 300
 FORM_SECONDS = 3_600
 # The most that S3 takes in one form, and copies in one request.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Iterator
 
@@ -101,7 +102,13 @@ def asked_range(header: str, size: int) -> tuple[int, int]:
 
 
 async def _drawn(pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
-    """Piece by piece from a thread: under ASGI a plain iterator would be read to its end first."""
+    """Piece by piece from a thread, each while the one before it leaves: under ASGI a plain
+    iterator would be read to its end first."""
     draw = sync_to_async(lambda: next(pieces, None), thread_sensitive=False)
-    while (piece := await draw()) is not None:
-        yield piece
+    coming = asyncio.ensure_future(draw())
+    try:
+        while (piece := await coming) is not None:
+            coming = asyncio.ensure_future(draw())
+            yield piece
+    finally:
+        coming.cancel()

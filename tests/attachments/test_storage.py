@@ -58,7 +58,7 @@ def test_any_range_of_it_can_be_read() -> None:
 
 @pytest.mark.usefixtures("place")
 def test_it_is_read_in_small_pieces() -> None:
-    key, content = new_key(), bytes(range(256)) * 4_096
+    key, content = new_key(), bytes(range(256)) * 10_000
     storage.put(key, content)
     pieces = list(storage.read(key, 0, len(content)))
     assert b"".join(pieces) == content
