@@ -11,7 +11,7 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
-from django.views.decorators.http import require_safe
+from django.views.decorators.http import require_http_methods, require_safe
 
 from attachments import storage
 from attachments.kinds import UNKNOWN
@@ -31,11 +31,17 @@ POLICY = (
 )
 
 
-@require_safe
+@require_http_methods(["GET", "HEAD", "OPTIONS"])
 def file_bytes(request: HttpRequest, signed: str, name: str) -> HttpResponseBase:
     """The file or its preview, or the range of it that was asked for (RFC 9110, 14). The name is
-    only for people; what is opened is what was signed. Raises NotFound, and Refused for what was
-    closed since the link was made."""
+    only for people; what is opened is what was signed. Scripts of every page may read it: the
+    link alone opens it, and no cookie. Raises NotFound, and Refused for what was closed since the
+    link was made."""
+    if request.method == "OPTIONS":  # not every browser lets Range through unasked
+        return HttpResponse(
+            status=204,
+            headers={"Access-Control-Allow-Origin": "*", "Access-Control-Allow-Headers": "Range"},
+        )
     link = opened(signed)
     file = Attachment.objects.select_related("blob").filter(pk=link.attachment_id).first()
     if file is None:
@@ -54,6 +60,7 @@ def file_bytes(request: HttpRequest, signed: str, name: str) -> HttpResponseBase
         "Content-Security-Policy": POLICY,
         "X-Content-Type-Options": "nosniff",
         "Accept-Ranges": "bytes",
+        "Access-Control-Allow-Origin": "*",
         "Cache-Control": "private, max-age=300",
     }
     partly = (start, end) != (0, size)

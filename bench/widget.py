@@ -48,10 +48,12 @@ def measure(engines: Engines, size: Size) -> Iterator[list[Row]]:
         server = stack.enter_context(product(engines.folder, url))
         loader = _packed_bytes(server, "/widget.js")
         whole = loader + _packed_bytes(server, "/widget/chat.js")
+        look = _packed_bytes(server, "/widget/look.js")
         for _ in range(size.runs):
             rows = [
                 Row("widget.js, gzipped", "kB", loader / 1_000, None, Bar("≤", 1, "value")),
-                Row("widget in all, gzipped", "kB", whole / 1_000, None, Bar("≤", 12, "value")),
+                Row("widget once open, gzipped", "kB", whole / 1_000, None, Bar("≤", 12, "value")),
+                Row("look.js, gzipped", "kB", look / 1_000, None, Bar("≤", 3, "value")),
             ]
             if (requests := _requests(server, inbox.widget_key or "")) is not None:
                 bar = Bar("≤", 1, "value")

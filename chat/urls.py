@@ -9,6 +9,7 @@ app_name = "chat"
 urlpatterns = [
     path("widget.js", views.widget_script, {"name": "widget.js"}, name="script"),
     path("widget/chat.js", views.widget_script, {"name": "chat.js"}),
+    path("widget/look.js", views.widget_script, {"name": "look.js"}),
     path("demo/", views.demo, name="demo"),
     path("widget/<str:key>/config", api.ConfigView.as_view(), name="config"),
     path("widget/<str:key>/sessions", api.SessionsView.as_view(), name="sessions"),

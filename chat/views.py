@@ -26,6 +26,7 @@ UPLOADS = settings.BASE_DIR / "helpdesk" / "static" / "js" / "uploads.js"
 SCRIPTS = {
     "widget.js": [CHAT / "widget.js"],
     "chat.js": [UPLOADS, CHAT / "chat.js"],
+    "look.js": [CHAT / "look.js"],
 }
 IMPORT = re.compile(r"^import .*\n", re.MULTILINE)
 
@@ -51,7 +52,7 @@ def widget_script(request: HttpRequest, name: str) -> HttpResponseBase:
     """One of SCRIPTS, for pages of every site. A new version is everywhere within an hour.
 
     `widget.js` is the one request that a page view costs. It loads `chat.js` once there is
-    something to show.
+    something to show, and that loads `look.js` for the first file that somebody looks at.
     """
     found = script(name)
     packed = "gzip" in request.headers.get("Accept-Encoding", "")

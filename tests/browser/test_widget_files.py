@@ -39,6 +39,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.stack]
 UPLOADED_MS = 15_000  # a worker looks into each file, on a busy machine
 WIDGET = "helpdesk-widget"
 PDF = b"%PDF-1.4\n"
+SMALL = {"width": 380, "height": 420}  # a phone with its keyboard out
 
 
 def picture(width: int = 320, height: int = 200) -> bytes:
@@ -139,7 +140,9 @@ def saved(page: Page, name: str) -> bytes:
 def saved_from_lightbox(page: Page, name: str) -> bytes:
     chip(page, name).click()
     lightbox = page.get_by_role("dialog", name=name)
-    expect(lightbox.locator("img")).not_to_have_js_property("naturalWidth", 0)
+    expect(lightbox).to_be_visible()
+    if name.endswith(".png"):
+        expect(lightbox.locator("img")).not_to_have_js_property("naturalWidth", 0)
     with page.expect_download() as download:
         lightbox.get_by_role("button", name="Save").click()
     page.keyboard.press("Escape")
@@ -155,6 +158,7 @@ def test_what_is_attached_arrives_and_opens_everywhere_as_it_was(
     files = {
         "what broke.png": picture(),
         "größe 📎.pdf": PDF + uuid4().bytes + bytes(range(256)) * 999,
+        "log.zip": b"PK\5\6" + b"\0" * 16 + b"\x10\0" + uuid4().bytes,  # empty, with a comment
     }
     open_chat(page)
     write(page, text)
@@ -166,14 +170,15 @@ def test_what_is_attached_arrives_and_opens_everywhere_as_it_was(
     expect(rows(page)).to_have_count(0)
     settled(page)
 
-    expect(staff.locator(".atts a")).to_have_count(2)
+    expect(staff.locator(".atts a")).to_have_count(3)
     for name, content in files.items():
         address = staff.locator(f'.atts a[title^="{name}"]').get_attribute("href") or ""
         assert digest(staff.request.get(address).body()) == digest(content), name
 
     def opens_on(one: Page) -> None:
-        for name, read in (("what broke.png", saved_from_lightbox), ("größe 📎.pdf", saved)):
-            assert digest(read(one, name)) == digest(files[name]), name
+        for name, content in files.items():
+            read = saved if name == "log.zip" else saved_from_lightbox
+            assert digest(read(one, name)) == digest(content), name
 
     opens_on(page)
     page.reload()
@@ -185,13 +190,20 @@ def test_what_is_attached_arrives_and_opens_everywhere_as_it_was(
 def test_a_shop_with_a_strict_policy_has_files_too(page: Page, shop: Shop, stack: Stack) -> None:
     stack.rows("UPDATE tickets_inbox SET allowed_origins = ARRAY[%s]", shop.origin)
     shop.open_on(page, stack.widget_key)
-    files = {"ours.png": picture(), "ours.pdf": PDF + uuid4().bytes}
+    words_of_it = f"Order {uuid4().hex}, größer"
+    files = {
+        "ours.png": picture(),
+        "ours.pdf": PDF + uuid4().bytes,
+        "ours.txt": words_of_it.encode(),
+    }
     by_button(page, files)
     attached(page, *files)
     page.get_by_role("button", name="Send").click()
     expect(chip(page, "ours.png").locator("img")).not_to_have_js_property("naturalWidth", 0)
     assert digest(saved_from_lightbox(page, "ours.png")) == digest(files["ours.png"])
-    assert digest(saved(page, "ours.pdf")) == digest(files["ours.pdf"])
+    assert digest(saved_from_lightbox(page, "ours.pdf")) == digest(files["ours.pdf"])
+    chip(page, "ours.txt").click()
+    expect(shown_text(page)).to_have_text(words_of_it)
     assert page.url.startswith(shop.origin)
 
 
@@ -235,7 +247,7 @@ def held_back(page: Page, path: str = r"/files/.*offset=") -> Callable[[], None]
 
     def hold(route: Route) -> None:
         if waiting is None:
-            route.continue_()
+            route.fallback()
         else:
             waiting.append(route)
 
@@ -243,7 +255,7 @@ def held_back(page: Page, path: str = r"/files/.*offset=") -> Callable[[], None]
         nonlocal waiting
         held, waiting = waiting or [], None
         for route in held:
-            route.continue_()
+            route.fallback()
 
     page.route(re.compile(path), hold)
     return let_go
@@ -368,6 +380,33 @@ def test_no_more_files_than_one_message_takes(page: Page) -> None:
     expect(page.get_by_text("At most 15 files can be sent at once.")).to_be_visible()
 
 
+@pytest.mark.parametrize("size", [WIDE, SMALL], ids=["wide", "small"])
+def test_many_files_leave_room_for_everything_else(size: dict[str, int], new_page: NewPage) -> None:
+    page = new_page(viewport=size)
+    open_chat(page)
+    expect(page.locator(f"{WIDGET} .bubble").first).to_be_visible()
+    held_back(page)
+    by_button(page, {f"{number}.png": picture(8, 8) for number in range(15)})
+    expect(rows(page)).to_have_count(15)
+    box(page).fill("Line\n" * 30)
+    panel = page.get_by_role("dialog").bounding_box()
+    listed = page.locator(f"{WIDGET} .ups").bounding_box()
+    assert panel is not None
+    assert listed is not None
+    assert 60 < listed["height"] <= panel["height"] * 0.3 + 1
+    for one in (
+        box(page),
+        page.get_by_role("button", name="Send"),
+        page.get_by_role("button", name="Close"),
+    ):
+        place = one.bounding_box()
+        assert place is not None
+        assert panel["y"] <= place["y"]
+        assert place["y"] + place["height"] <= panel["y"] + panel["height"]
+    page.get_by_role("button", name="Remove 14.png").click()
+    expect(rows(page)).to_have_count(14)
+
+
 # --- Looking at them ---
 
 
@@ -403,6 +442,8 @@ SHOWN = [
     file("invoice.zip", "application/zip", url="", sentence=VIRUS),
     file("hum.wav", "audio/x-wav"),
 ]
+PAPER = file("invoice.pdf", "application/pdf", **PICTURE)
+NOTES = file("notes.txt", "text/plain")
 LID = file("lid.png", "image/png", **PICTURE)
 
 
@@ -412,13 +453,15 @@ def with_history(page: Page, stack: Stack, *entries: Any) -> list[str]:
     shown = {
         one["id"]: SOUND for message in entries for one in message["files"] if "wav" in one["type"]
     }
+    pictured = {one["id"] for message in entries for one in message["files"] if one["preview"]}
     content = picture()
 
     def link(route: Route) -> None:
         uuid = route.request.url.split("/")[-2]
         asked.append(uuid)
         url = f"/x/show/{uuid}"
-        route.fulfill(json={"url": url, "save": "/x/save", "preview": "/x/preview"})
+        preview = "/x/preview" if uuid in pictured else ""
+        route.fulfill(json={"url": url, "save": "/x/save", "preview": preview})
 
     def history(route: Route) -> None:
         messages = list(entries) if "after=0" in route.request.url else []
@@ -444,19 +487,24 @@ def looked_at(page: Page) -> Locator:
     return page.locator(f"{WIDGET} .light[open] h2")
 
 
+def shown_text(page: Page) -> Locator:
+    return page.locator(f"{WIDGET} .light[open] pre")
+
+
 def test_arrow_keys_go_from_file_to_file_and_escape_goes_back(page: Page, stack: Stack) -> None:
     with_history(page, stack, entry(1, *SHOWN), entry(2, LID, author_id=-1))
     open_chat(page)
     chip(page, "kettle.png").click()
     expect(looked_at(page)).to_have_text("kettle.png")
     for key, name in (
-        ("ArrowRight", "hum.wav"),  # what is only saved is passed over
+        ("ArrowRight", SHOWN[1]["name"]),
+        ("ArrowRight", "hum.wav"),  # what is closed is passed over
         ("ArrowRight", "lid.png"),
         ("ArrowRight", "kettle.png"),
         ("ArrowLeft", "lid.png"),
     ):
         page.keyboard.press(key)
-        expect(looked_at(page)).to_have_text(name)
+        expect(looked_at(page)).to_have_text(str(name))
     page.get_by_role("button", name="Previous file").click()
     expect(looked_at(page)).to_have_text("hum.wav")
     expect(page.locator(f"{WIDGET} .light audio")).to_have_attribute("controls", "")
@@ -528,6 +576,126 @@ def test_a_tall_picture_is_seen_whole(page: Page, stack: Stack) -> None:
     assert place["y"] + place["height"] <= WIDE["height"]
 
 
+def test_it_says_how_large_a_file_is_and_which_of_them(page: Page, stack: Stack) -> None:
+    with_history(page, stack, entry(1, *SHOWN), entry(2, LID))
+    open_chat(page)
+    said = page.locator(f"{WIDGET} .light .head p")
+    chip(page, "kettle.png").click()
+    expect(said).to_have_text("47.1 KB · 1 of 4")
+    page.keyboard.press("ArrowRight")
+    expect(said).to_have_text("47.1 KB · 2 of 4")
+
+
+def test_the_only_file_is_one_of_nothing(page: Page, stack: Stack) -> None:
+    with_history(page, stack, entry(1, LID))
+    open_chat(page)
+    chip(page, "lid.png").click()
+    expect(page.locator(f"{WIDGET} .light .head p")).to_have_text("47.1 KB")
+    expect(page.get_by_role("button", name="Next file")).to_be_hidden()
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        (b"<b>Grind</b> <script>finer</script>", "<b>Grind</b> <script>finer</script>"),
+        ("größer ☕".encode(), "größer ☕"),
+        ("größer".encode("latin-1"), "größer"),
+        (b"", ""),
+        ("é".encode() * 40_000, "é" * 32_768 + "\n…"),
+        (b"x" + "é".encode() * 40_000, "x" + "é" * 32_767 + "\n…"),
+    ],
+    ids=["markup", "utf-8", "latin-1", "empty", "long", "cut"],
+)
+def test_text_is_read_in_place_and_stays_text(
+    content: bytes, text: str, page: Page, stack: Stack
+) -> None:
+    with_history(page, stack, entry(1, NOTES | {"size": len(content)}))
+    asked: list[str] = []
+
+    def show(route: Route) -> None:
+        asked.append(route.request.headers["range"])
+        route.fulfill(status=206, body=content[: 64 * 1024], content_type="text/html")
+
+    page.route(re.compile("/x/show"), show)
+    open_chat(page)
+    chip(page, "notes.txt").click()
+    shown = shown_text(page)
+    expect(shown).to_have_count(1)
+    assert shown.text_content() == text
+    assert shown.locator("*").count() == 0
+    assert asked == ["bytes=0-65535"]
+
+
+@pytest.mark.parametrize("status", [0, 404])
+def test_text_that_cannot_be_had_can_be_saved(status: int, page: Page, stack: Stack) -> None:
+    with_history(page, stack, entry(1, NOTES))
+    attachment = {"Content-Disposition": "attachment; filename=notes.txt"}
+    page.route(
+        re.compile("/x/show"),
+        lambda route: route.fulfill(status=404, body="Not here") if status else route.abort(),
+    )
+    page.route(re.compile("/x/save"), lambda route: route.fulfill(body=b"x", headers=attachment))
+    open_chat(page)
+    chip(page, "notes.txt").click()
+    expect(page.get_by_text("This file cannot be opened here. Try to save it.")).to_be_visible()
+    expect(page.get_by_text("Not here")).to_have_count(0)
+    with page.expect_download():
+        page.get_by_role("button", name="Save").click()
+
+
+def test_a_pdf_shows_its_first_page_and_opens_beside_the_shop(page: Page, stack: Stack) -> None:
+    with_history(page, stack, entry(1, PAPER, SHOWN[1], LID))
+    let_go = held_back(page, "/files/.*/link")
+    open_chat(page)
+    chip(page, "invoice.pdf").click()
+    opens = page.locator(f"{WIDGET} .light a")
+    expect(opens).to_be_visible()
+    assert opens.get_attribute("href") is None
+    let_go()
+    first_page = page.locator(f"{WIDGET} .light img")
+    expect(first_page).to_have_js_property("naturalWidth", 320)
+    place = first_page.bounding_box()
+    assert place is not None
+    assert place["height"] > WIDE["height"] * 0.8
+    with page.expect_popup() as popup:
+        page.get_by_role("link", name="Open", exact=True).click()
+    assert popup.value.url.endswith(f"/x/show/{PAPER['id']}")
+    assert popup.value.evaluate("opener") is None
+
+    page.get_by_role("button", name="Next file").click()
+    expect(page.get_by_text("There is no preview of this file.")).to_be_visible()
+    expect(opens).to_have_attribute("href", re.compile(f"/x/show/{SHOWN[1]['id']}"))
+    opens.focus()
+    page.keyboard.press("ArrowRight")
+    expect(opens).to_be_hidden()
+    page.keyboard.press("ArrowRight")
+    expect(looked_at(page)).to_have_text("invoice.pdf")
+
+
+def test_where_nothing_can_be_looked_at_a_click_saves_the_file(page: Page, stack: Stack) -> None:
+    with_history(page, stack, entry(1, LID))
+    attachment = {"Content-Disposition": "attachment; filename=lid.png"}
+    page.route(re.compile("/x/save"), lambda route: route.fulfill(body=b"x", headers=attachment))
+    page.route(re.compile("/widget/look.js"), lambda route: route.abort())
+    open_chat(page)
+    with page.expect_download():
+        chip(page, "lid.png").click()
+    page.unroute(re.compile("/widget/look.js"))
+    chip(page, "lid.png").click()
+    expect(looked_at(page)).to_have_text("lid.png")
+
+
+def test_sound_and_film_have_shapes_of_their_own(page: Page, stack: Stack) -> None:
+    film = file("steam.mp4", "video/mp4")
+    with_history(page, stack, entry(1, SHOWN[1], SHOWN[3], film))
+    open_chat(page)
+    shapes = page.locator(f"{WIDGET} .file path")
+    expect(shapes).to_have_count(3)
+    drawn = [shape.get_attribute("d") for shape in shapes.all()]
+    assert len({*drawn}) == 3
+    assert None not in drawn
+
+
 def test_what_a_browser_cannot_show_can_be_saved(page: Page, stack: Stack) -> None:
     with_history(page, stack, entry(1, file("photo.heic", "image/heic")))
     page.route(re.compile("/x/show"), lambda route: route.fulfill(body=b"no picture"))
@@ -549,7 +717,8 @@ def test_axe_finds_nothing(
     scheme: str, size: dict[str, int], new_page: NewPage, stack: Stack
 ) -> None:
     page = new_page(color_scheme=scheme, viewport=size)
-    with_history(page, stack, entry(1, *SHOWN, body="See these."), entry(2, LID, author_id=-1))
+    see = [SHOWN[0], PAPER, NOTES, *SHOWN[1:]]
+    with_history(page, stack, entry(1, *see, body="See these."), entry(2, LID, author_id=-1))
     open_chat(page)
     expect(chip(page, "lid.png").locator("img")).to_have_js_property("naturalWidth", 320)
     page.route(
@@ -563,4 +732,9 @@ def test_axe_finds_nothing(
     chip(page, "kettle.png").click()
     expect(page.locator(f"{WIDGET} .light img")).to_be_visible()
     found["looked at"] = violations(page)
+    for name, there in (("invoice.pdf", "img"), ("notes.txt", "pre")):
+        page.get_by_role("button", name="Next file").click()
+        expect(looked_at(page)).to_have_text(name)
+        expect(page.locator(f"{WIDGET} .light {there}")).to_be_visible()
+        found[name] = violations(page)
     assert {name: faults for name, faults in found.items() if faults} == {}

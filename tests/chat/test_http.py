@@ -45,7 +45,7 @@ def send(who: Visitor, body: object, **more: Any) -> Any:
     return post(who, "messages", {"client_token": str(uuid4()), "body": body, **more})
 
 
-SCRIPTS = ["/widget.js", "/widget/chat.js"]
+SCRIPTS = ["/widget.js", "/widget/chat.js", "/widget/look.js"]
 
 
 @pytest.mark.parametrize("path", SCRIPTS)
@@ -63,9 +63,10 @@ def test_a_script_is_cached_and_packed_for_pages_of_every_site(path: str) -> Non
 
 def test_the_widget_is_small() -> None:
     packed = [Client().get(path, headers={"Accept-Encoding": "gzip"}) for path in SCRIPTS]
-    sizes_bytes = [len(script.content) for script in packed]
-    assert sizes_bytes[0] <= 1_000  # what every page view loads
-    assert sum(sizes_bytes) <= 12_000
+    launcher, chat, look = (len(script.content) for script in packed)
+    assert launcher <= 1_000  # what every page view loads
+    assert launcher + chat <= 12_000  # what is loaded on opening
+    assert look <= 3_000  # and for the first file that somebody looks at
 
 
 def test_the_demo_shop_is_there_only_in_a_demo(inbox: Inbox, settings: Settings) -> None:

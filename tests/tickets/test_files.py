@@ -131,6 +131,20 @@ def test_a_part_can_be_asked_for(enter: Enter, alice: Viewer, number: int) -> No
     assert (odd.status_code, len(content(odd))) == (200, size)
 
 
+def test_a_script_of_another_site_may_read_what_a_link_opens(
+    enter: Enter, alice: Viewer, number: int
+) -> None:
+    link = link_to(file("chip.png"), "show")
+    asks = {"Origin": "https://shop.example", "Access-Control-Request-Headers": "range"}
+    asked = Client().options(link, headers=asks)
+    assert asked.status_code == 204
+    assert asked["Access-Control-Allow-Headers"] == "Range"
+    for headers in ({}, {"Range": "bytes=0-9"}):
+        response = Client().get(link, headers={**asks, **headers})
+        assert response["Access-Control-Allow-Origin"] == "*"
+        assert "Access-Control-Allow-Credentials" not in response
+
+
 def test_an_empty_file_is_an_empty_file(enter: Enter, alice: Viewer, inbox: Inbox) -> None:
     come_in(mail(files={"empty.txt": ("text/plain", b"")}))
     response = opened(enter(alice), file("empty.txt"))

@@ -55,10 +55,7 @@ export function start(root) {
     drop: "Drop files here",
     whenReady: "This is sent as soon as its files are ready.",
     stuck: "A file could not be attached. Try it again or remove it.",
-    save: "Save",
-    previous: "Previous file",
-    next: "Next file",
-    unopened: "This file cannot be opened here. Try to save it.",
+    unsaved: "This file cannot be saved just now. Try again.",
   };
 
   // --- Storage; where it is blocked or full, memory ---
@@ -429,9 +426,8 @@ export function start(root) {
     check: "M20 6 9 17l-5-5",
     attach: "m21.4 11-9.2 9.2a6 6 0 0 1-8.4-8.4l8.5-8.6A4 4 0 1 1 18 8.8l-8.6 8.6a2 2 0 0 1-2.8-2.8l8.5-8.5",
     file: "M14 2H5v20h14V7ZM14 2v5h5",
-    save: "M12 15V3M7 10l5 5 5-5M3 15v6h18v-6",
-    previous: "m15 18-6-6 6-6",
-    next: "m9 18 6-6-6-6",
+    audio: "M9 18V5l12-2v13M6 15a3 3 0 1 0 .1 0M18 13a3 3 0 1 0 .1 0",
+    video: "M3 3h18v18H3ZM8 3v18M16 3v18M3 12h18M3 7h5M3 17h5M16 7h5M16 17h5",
   };
 
   const STYLE = `
@@ -447,7 +443,7 @@ svg{inline-size:16px;block-size:16px;fill:none;stroke:currentColor;stroke-width:
 .send,.me .bubble{color:#fff;background:var(--accent)}
 .count{position:absolute;inset-block-start:-2px;inset-inline-end:-2px;padding-inline:6px;border-radius:99px;font:620 11px/18px system-ui;background:#c32327;box-shadow:0 0 0 2px var(--bg)}
 .peek{max-inline-size:240px;max-block-size:98px;margin-block-end:12px;padding:12px 16px;overflow:hidden;overflow-wrap:anywhere}
-dialog{position:fixed;inset:auto;inset-block-end:20px;inset-inline-end:20px;inline-size:368px;max-inline-size:none;block-size:min(640px,100dvh - 40px);max-block-size:none;padding:0;border:0;color:inherit;overflow:hidden}
+dialog{position:fixed;inset:auto;inset-block-end:20px;inset-inline-end:20px;inline-size:368px;max-inline-size:none;block-size:min(640px,100dvh - 40px);max-block-size:none;padding:0;border:0;color:inherit;overflow:hidden;container-type:size}
 dialog[open]{display:flex;flex-direction:column}
 .head{display:flex;align-items:center;gap:10px;padding:12px;border-block-end:1px solid var(--line);line-height:1.3}
 .head div{flex:1;min-inline-size:0}
@@ -486,11 +482,11 @@ p{font-size:12px;color:var(--soft)}
 .line{margin-block:8px 12px;text-align:center}
 .pill{display:flex;align-items:center;gap:6px;min-block-size:32px;border-radius:99px;color:var(--link)}
 form{padding:8px;border-block-start:1px solid var(--line)}
-textarea{flex:1;min-inline-size:0;block-size:36px;max-block-size:160px;padding:7px 8px;border-radius:6px;resize:none}
+textarea{flex:1;min-inline-size:0;block-size:36px;max-block-size:min(160px,30cqb);padding:7px 8px;border-radius:6px;resize:none}
 ::placeholder{color:var(--soft);opacity:1}
 [aria-disabled=true]{opacity:.5}
 .hint,.ups{inline-size:100%;padding-inline:8px}
-.ups{padding:0;list-style:none}
+.ups{max-block-size:30cqb;padding:0;overflow-y:auto;overscroll-behavior:contain;list-style:none}
 .up,.file{display:flex;flex-wrap:wrap;align-items:center;gap:2px 8px;max-inline-size:100%;padding:5px 10px;border-radius:10px;font-size:12px;box-shadow:inset 0 0 0 1px var(--line)}
 .up{margin-block-end:4px;padding-inline-end:4px}
 .up-name,.file bdi{flex:1;min-inline-size:64px;overflow:hidden;text-overflow:ellipsis;white-space:nowrap}
@@ -506,9 +502,6 @@ textarea{flex:1;min-inline-size:0;block-size:36px;max-block-size:160px;padding:7
 .picture img{display:block;max-inline-size:100%;block-size:auto;max-block-size:220px;object-fit:cover}
 button.file:hover{background:var(--press)}
 .dropping:after{content:attr(data-drop);position:absolute;inset:8px;display:grid;place-items:center;border:2px dashed var(--link);border-radius:10px;font-weight:620;color:var(--link);background:var(--bg);opacity:.94}
-dialog.light{inset:0;inline-size:100%;block-size:100dvh;border-radius:0;color-scheme:dark;color:var(--text);background:#0d0f12}
-.stage{flex:1;min-block-size:0;display:grid;grid:100%/100%;padding:16px}
-.stage *{max-inline-size:100%;max-block-size:100%;margin:auto}
 @media(max-width:479px){dialog{inset:0;inline-size:100%;block-size:var(--tall,100dvh);border-radius:0}textarea{font-size:16px}}
 @media(prefers-reduced-motion){*{animation:none!important}}`;
 
@@ -764,31 +757,27 @@ dialog.light{inset:0;inline-size:100%;block-size:100dvh;border-radius:0;color-sc
   const address = (path) => new URL(path, api).href;
   const fresh = ({ id }) => call("GET", `files/${id}/link`);
 
-  function unopened(why = TEXT.unopened) {
-    if (lightbox.open) stage.replaceChildren(h("p", { role: "status" }, why));
-    else say(why);
-  }
-
   // What is there is for saving only: the page stays.
-  async function save(file) {
+  async function save(file, tell = say) {
     try {
       const { save, sentence } = await fresh(file);
       if (save) h("a", { href: address(save), download: "" }).click();
-      else unopened(sentence);
+      else tell(sentence);
     } catch ({ message }) {
-      unopened(message);
+      tell(message ?? TEXT.unsaved);
     }
   }
 
   function drawFile(file) {
     const { name, size, url, preview, width, height, sentence } = file;
+    const kind = kindOf(file);
     const chip = [
-      icon(sentence ? "alert" : "file"),
+      icon(sentence ? "alert" : ICONS[kind] ? kind : "file"),
       h("bdi", { title: name }, name),
       h(sentence ? "p.bad" : "p", null, sentence || sizeOf(size)),
     ];
     if (!url) return h("div.file", null, ...chip);
-    const open = () => look(file);
+    const open = () => (kind ? look : save)(file);
     if (!preview) return button("file", open, ...chip);
     let tried;
     const picture = h("img", {
@@ -804,61 +793,22 @@ dialog.light{inset:0;inline-size:100%;block-size:100dvh;border-radius:0;color-sc
         else picture.replaceWith(h("div.file", null, ...chip));
       },
     });
-    return button("picture", open, picture, kindOf(file) ? "" : h("div.file", null, ...chip));
+    return button("picture", open, picture, kind === "image" ? "" : h("div.file", null, ...chip));
   }
 
-  // --- One of them over everything ---
+  // --- One of them over everything: by look.js, once somebody wants to ---
 
-  const kindOf = ({ type }) => ({ image: "img", video: "video", audio: "audio" })[type.split("/")[0]];
-  let looked; // at
-
-  const caption = h("h2", { id: "caption", "aria-live": "polite" });
-  const stage = h("div.stage");
-  const previous = tool("previous", () => step(-1));
-  const next = tool("next", () => step(1));
-  const lightbox = h(
-    "dialog.light",
-    {
-      "aria-labelledby": "caption",
-      keydown({ key, target }) {
-        const by = { ArrowLeft: -1, ArrowRight: 1 }[key];
-        if (by && !target.controls) step(by);
-      },
-      close: () => stage.replaceChildren(),
-    },
-    h(
-      "div.head",
-      null,
-      h("div", null, caption),
-      previous,
-      next,
-      tool("save", () => save(looked)),
-      tool("close", () => lightbox.close()),
-    ),
-    stage,
-  );
-  shadow.append(lightbox);
-
-  const lookable = () => messages.flat().flatMap(filesOf).filter((file) => file.url && kindOf(file));
-
-  function step(by) {
-    const files = lookable();
-    look(files.at((files.findIndex(({ id }) => id === looked.id) + by) % files.length));
-  }
+  const kindOf = ({ type }) => /^(image|video|audio|text\/plain)|pdf$/.exec(type)?.[0];
+  const files = () => messages.flat().flatMap(filesOf).filter((file) => file.url && kindOf(file));
+  let looker;
+  let loads = 0; // each at another address, as in widget.js
 
   async function look(file) {
-    const kind = kindOf(file);
-    if (!kind) return save(file);
-    looked = file;
-    caption.textContent = file.name;
-    previous.hidden = next.hidden = !lookable()[1];
-    stage.replaceChildren();
-    if (!lightbox.open) lightbox.showModal();
-    const { url, sentence } = await fresh(file).catch(() => ({}));
-    if (looked !== file || !lightbox.open) return;
-    const error = () => unopened(sentence || undefined);
-    if (url) stage.append(h(kind, { src: address(url), alt: file.name, controls: "", error }));
-    else error();
+    looker ??= import(`./look.js?${loads++}`).then(
+      ({ keepLook }) => keepLook({ shadow, h, tool, TEXT, ICONS, kindOf, sizeOf, files, fresh, address, save }),
+      () => (looker = null),
+    );
+    ((await looker) ?? save)(file);
   }
 
   // --- Drawing: an entry keeps its element, so that screen readers hear it once ---
