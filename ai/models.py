@@ -12,6 +12,7 @@ from django.urls import reverse
 from django.utils.timezone import now
 from django.utils.translation import gettext_lazy as _
 
+from attachments.models import Attachment
 from helpdesk.lib.work import Work
 from tickets.models import Conversation
 
@@ -69,6 +70,25 @@ class Article(models.Model):
 
     def get_absolute_url(self) -> str:
         return reverse("ai:article", args=[self.slug])
+
+
+class ArticleFile(models.Model):
+    """A file of an article. Everyone may have it, once the article is published."""
+
+    article = models.ForeignKey(
+        Article, models.CASCADE, related_name="files", verbose_name=_("article")
+    )
+    attachment = models.OneToOneField(
+        Attachment, models.PROTECT, related_name="article_file", verbose_name=_("attachment")
+    )
+
+    class Meta:
+        verbose_name = _("file of an article")
+        verbose_name_plural = _("files of articles")
+        ordering = ["pk"]
+
+    def __str__(self) -> str:
+        return str(self.attachment)
 
 
 class Answer(Work):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from uuid import UUID
 
 from django.db import transaction
 from django.db.models import Exists, F, OuterRef, Subquery
@@ -14,7 +16,8 @@ from django.utils.timezone import now
 from ai import answering, provider
 from ai.answering import HandOver, Line, Question, Reply
 from ai.live import Stage
-from ai.models import MODEL_MAX_CHARS, Answer, Article
+from ai.models import MODEL_MAX_CHARS, Answer, Article, ArticleFile
+from attachments.uploads import claim, uploads_of
 from helpdesk.lib import work
 from tickets.access import visible_messages, visitor
 from tickets.models import Conversation, Desk, Message, Ticket
@@ -93,6 +96,23 @@ def load_articles(folder: Path) -> int:
         )
         added += is_new
     return added
+
+
+@transaction.atomic
+def change_files(
+    article: Article, *, owner: str, add: Sequence[UUID] = (), remove: Sequence[int] = ()
+) -> None:
+    """Let an article show these uploads of `owner`'s, and no longer those of its files.
+
+    Raises Refused if one is not theirs, not ready, or shown elsewhere.
+    """
+    article.files.filter(pk__in=remove).delete()
+    if add:
+        files = uploads_of(owner, add)
+        claim(files)
+        ArticleFile.objects.bulk_create(
+            ArticleFile(article=article, attachment=file) for file in files
+        )
 
 
 def _keywords(body: str) -> tuple[str, str]:

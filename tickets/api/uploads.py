@@ -13,6 +13,8 @@ from attachments.uploads import Limits
 from helpdesk.lib.errors import NotFound
 from tickets.access import Viewer, owner_of, viewer_for, visible_inboxes
 
+FILE_MAX_BYTES = 25 * 1024 * 1024
+
 
 class ForInbox(serializers.Serializer[Any]):
     inbox = serializers.IntegerField(min_value=1, max_value=2**63 - 1)
@@ -32,10 +34,12 @@ class DeskView(APIView):
 
 
 class UploadsView(DeskView, UploadsMixin):
-    """As in `UploadsMixin`, with `?inbox=`, whose limits hold. Raises NotFound for an inbox that
-    the viewer cannot see."""
+    """As in `UploadsMixin`. With `?inbox=` its limits hold, without FILE_MAX_BYTES. Raises NotFound
+    for an inbox that the viewer cannot see."""
 
     def limits(self, request: Request) -> Limits:
+        if "inbox" not in request.query_params:
+            return Limits(FILE_MAX_BYTES)  # of an article: it belongs to no inbox
         place = ForInbox(data=request.query_params)
         place.is_valid(raise_exception=True)
         inbox = visible_inboxes(self.viewer).filter(pk=place.validated_data["inbox"]).first()
