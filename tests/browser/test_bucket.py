@@ -55,9 +55,8 @@ def test_files_go_to_the_bucket_and_come_from_it(page: Page, address: str, stack
     page.on("request", note)
     page.set_default_timeout(WAIT_MS)
     log_in(page, to=address)
-    expect(page.locator('.atts > a[title="chip.png"] img')).to_have_js_property(
-        "naturalWidth", 1440, timeout=WAIT_MS
-    )
+    picture = page.locator('.atts > a[data-name="chip.png"] img')
+    expect(picture).to_have_js_property("naturalWidth", 640, timeout=WAIT_MS)  # the small one
     assert ("GET", there) in asked
 
     file = FilePayload(name="größe 📎.bin", mimeType="application/x-new", buffer=PARTS)
@@ -65,7 +64,7 @@ def test_files_go_to_the_bucket_and_come_from_it(page: Page, address: str, stack
     page.get_by_label("Message", exact=True).fill("The parts, as a file.")
     page.get_by_role("button", name="Send").click()
 
-    link = page.locator('.atts > a[title="größe 📎.bin"]')
+    link = page.locator('.atts > a[data-name="größe 📎.bin"]')
     expect(link).to_be_visible(timeout=WAIT_MS)
     assert ("POST", there) in asked
     assert "PUT" not in {method for method, _where in asked}
