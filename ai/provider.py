@@ -12,9 +12,8 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import lru_cache
 from queue import Empty, SimpleQueue
-from threading import Event, Thread
+from threading import Event, Lock, Thread
 from typing import TYPE_CHECKING, Literal, TypedDict, cast
 
 from django.conf import settings
@@ -288,17 +287,36 @@ def _open(to: Endpoint, said: Sequence[Said], tools: Sequence[Tool]) -> Stream[C
     )
 
 
-@lru_cache(maxsize=1)
-def _client(to: Endpoint) -> OpenAI:
-    """The one client of this process; it keeps its connections open between answers."""
-    import openai
+class _Client:
+    """The one client of this process; it keeps its connections open between answers.
 
-    return openai.OpenAI(
-        base_url=to.base_url,
-        api_key=to.api_key,
-        timeout=openai.Timeout(to.timeout_seconds, connect=CONNECT_SECONDS),
-        max_retries=MAX_RETRIES,
-    )
+    Asked for another endpoint it closes them first: left to the garbage collector they would be
+    closed at any time, and not by whoever opened them.
+    """
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._to: Endpoint | None = None
+        self._made: OpenAI | None = None
+
+    def __call__(self, to: Endpoint) -> OpenAI:
+        import openai
+
+        with self._lock:
+            if self._made is None or self._to != to:
+                if self._made is not None:
+                    self._made.close()
+                self._to = to
+                self._made = openai.OpenAI(
+                    base_url=to.base_url,
+                    api_key=to.api_key,
+                    timeout=openai.Timeout(to.timeout_seconds, connect=CONNECT_SECONDS),
+                    max_retries=MAX_RETRIES,
+                )
+            return self._made
+
+
+_client = _Client()
 
 
 _CODE = re.compile(r"[a-z][a-z0-9_]{2,39}")
