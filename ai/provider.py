@@ -261,6 +261,10 @@ def _plain_errors(to: Endpoint) -> Iterator[None]:
         raise ModelFailed("The model's endpoint reported an error while answering.") from None
     except (ValueError, TypeError, AttributeError):
         raise ModelFailed(NO_ANSWER) from None
+    except ModelFailed:
+        raise
+    except Exception:  # noqa: BLE001 - the library below has errors of its own, not named to us
+        raise ModelFailed("The model's endpoint could not be reached, or hung up.") from None
 
 
 def _open(to: Endpoint, said: Sequence[Said], tools: Sequence[Tool]) -> Stream[ChatCompletionChunk]:

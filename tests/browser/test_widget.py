@@ -62,7 +62,9 @@ def type_until(where: Locator, shown: Locator) -> None:
 
 def settled(page: Page) -> None:
     """Everything written is with the desk."""
-    page.wait_for_function("() => !Object.keys(localStorage).some((key) => /:queue:/.test(key))")
+    page.wait_for_function(
+        "() => !Object.keys(localStorage).some((key) => /:queue:/.test(key))", timeout=BACK_MS
+    )
 
 
 def words(name: str, count: int = 1) -> list[str]:
