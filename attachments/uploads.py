@@ -25,7 +25,7 @@ from helpdesk.lib.work import ring_on_commit
 State = Attachment.State
 
 # What one request may carry: a web server holds it in memory.
-PIECE_BYTES = 8 * 1024 * 1024
+PIECE_BYTES = 12 * 1024 * 1024
 # Uploads of one owner that no message shows yet: nobody fills the storage without saying anything.
 UNCLAIMED_MAX = 100
 CANCELLED = "nobody"  # the owner of what was cancelled while it was looked into

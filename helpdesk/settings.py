@@ -326,7 +326,7 @@ SECURE_HSTS_SECONDS = 31_536_000 if OVER_TLS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = OVER_TLS
 X_FRAME_OPTIONS = "DENY"
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2_621_440  # bytes of a posted form
-FILE_UPLOAD_MAX_MEMORY_SIZE = 8_388_609  # a piece of a file (attachments.uploads.PIECE_BYTES)
+FILE_UPLOAD_MAX_MEMORY_SIZE = 12_582_913  # a piece of a file (attachments.uploads.PIECE_BYTES)
 
 LOGGING = {
     "version": 1,
