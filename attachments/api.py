@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Callable, Iterator
 from typing import Any
 from uuid import UUID
 
@@ -45,6 +45,18 @@ class Offset(serializers.Serializer[Any]):
     offset = serializers.IntegerField(min_value=0, max_value=SIZE_MAX)
 
 
+def parts(read: Callable[[int], bytes], size_bytes: int) -> Iterator[bytes]:
+    """The first `size_bytes` of a body and no more: one that is sent in chunks says nothing of its
+    size. Read past the framework, whose limit is for forms.
+
+    A little at a time, because a thread that asks for megabytes gets every page of them anew from
+    the kernel.
+    """
+    while size_bytes > 0 and (part := read(min(PART_BYTES, size_bytes))):
+        size_bytes -= len(part)
+        yield part
+
+
 class UploadsMixin:
     """`POST {"name", "size"}` begins an upload. What it answers is as in `upload_json`."""
 
@@ -82,9 +94,7 @@ class UploadMixin:
         size_bytes = int(request.META.get("CONTENT_LENGTH") or 0)
         if size_bytes > PIECE_BYTES:
             raise Refused(f"At most {PIECE_BYTES} bytes can be sent at once.")
-        # Read past the framework, whose limit is for forms; and a little at a time, because a
-        # thread that asks for megabytes gets every page of them anew from the kernel.
-        piece = iter(partial(request._request.read, PART_BYTES), b"")
+        piece = parts(request._request.read, size_bytes)
         offset = place.validated_data["offset"]
         try:
             attachment = receive_piece(self.owner(), uuid, offset, piece, size_bytes)

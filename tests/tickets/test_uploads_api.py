@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import errno
+from io import BytesIO
 from typing import Any, NoReturn
 from uuid import uuid4
 
 import pytest
 from django.test import Client
 
+from attachments.api import parts
 from attachments.folder import Folder
 from attachments.models import Attachment, Check
 from attachments.uploads import PIECE_BYTES
@@ -115,6 +117,12 @@ def test_a_full_disk_is_a_pause_and_no_fault(
     assert (paused.status_code, paused.headers["Retry-After"]) == (503, "5")
     monkeypatch.undo()
     assert put(browser, upload["id"], b"hello").json()["state"] == "checking"
+
+
+def test_of_a_body_only_what_it_announced_is_taken() -> None:
+    body = BytesIO(bytes(200_000))
+    assert sum(map(len, parts(body.read, 150_000))) == 150_000
+    assert list(parts(body.read, 0)) == []  # sent in chunks: nobody said how many
 
 
 def test_a_cancelled_upload_is_gone(enter: Enter, alice: Viewer, inbox: Inbox) -> None:
