@@ -22,22 +22,14 @@ from attachments.uploads import (
     upload_of,
 )
 from helpdesk.lib.errors import Refused
+from helpdesk.lib.fields import Words
 
 SIZE_MAX = 2**62
 PART_BYTES = 64 * 1024
 
 
-class Name(serializers.Field[str, object, str, Any]):
-    """A file name, whatever is in it: `safe_name` makes it one of ours."""
-
-    def to_internal_value(self, data: object) -> str:
-        if not isinstance(data, str):
-            raise serializers.ValidationError("This is not text.")
-        return data
-
-
 class NewUpload(serializers.Serializer[Any]):
-    name = Name()
+    name = Words()
     size = serializers.IntegerField(min_value=0, max_value=SIZE_MAX)
 
 

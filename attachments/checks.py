@@ -152,9 +152,9 @@ def _settle(attachment: Attachment) -> Blob:
     for piece in storage.read(key, 0, size_bytes):
         head = head or piece[:SNIFFED_BYTES]
         sum_so_far.update(piece)
-    blob = found_or_added(
-        Blob(key=key, sha256=sum_so_far.hexdigest(), size_bytes=size_bytes, type=type_of(head))
-    )
+    sha256 = sum_so_far.hexdigest()
+    new = Blob(key=key, sha256=sha256, size_bytes=size_bytes, type=type_of(head))
+    blob = found_or_added([new])[sha256]
     attachment.blob = blob
     attachment.save(update_fields=["blob"])
     return blob

@@ -38,7 +38,9 @@ def keep(contents: Sequence[bytes]) -> list[Blob]:
     ]
     for blob in new:
         storage.put(blob.key, by_sum[blob.sha256])
-        kept[blob.sha256] = found_or_added(blob)
+    if new:
+        kept |= found_or_added(new)
+    for blob in new:
         if kept[blob.sha256].key != blob.key:
             storage.drop(blob.key)
     return [kept[hashlib.sha256(content).hexdigest()] for content in contents]
@@ -53,23 +55,21 @@ RETURNING *
 """
 
 
-def found_or_added(blob: Blob) -> Blob:
-    """The row of these bytes, which lie there: this one, or another that has the same ones under
-    its own key. One whose bytes were lost gets these."""
-    (row,) = _write([blob])
-    if row.key != blob.key and not _has_bytes(row):
-        Blob.objects.filter(pk=row.pk, key=row.key).update(key=blob.key)
-        row.refresh_from_db()
-    return row
+def found_or_added(new: Sequence[Blob]) -> dict[str, Blob]:
+    """The rows of these bytes, which lie there, by their sum: each is this one, or another that
+    has the same bytes under its own key. One whose bytes were lost gets these."""
+    columns = zip(*((b.key, b.sha256, b.size_bytes, b.type) for b in new), strict=True)
+    rows = {row.sha256: row for row in Blob.objects.raw(WRITE, [list(one) for one in columns])}
+    for blob in new:
+        row = rows[blob.sha256]
+        if row.key != blob.key and not _has_bytes(row):
+            Blob.objects.filter(pk=row.pk, key=row.key).update(key=blob.key)
+            row.refresh_from_db()
+    return rows
 
 
 def _has_bytes(blob: Blob) -> bool:
     return storage.size(blob.key) == blob.size_bytes
-
-
-def _write(new: Sequence[Blob]) -> list[Blob]:
-    columns = zip(*((b.key, b.sha256, b.size_bytes, b.type) for b in new), strict=True)
-    return list(Blob.objects.raw(WRITE, [list(one) for one in columns]))
 
 
 def purge() -> int:

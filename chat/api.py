@@ -21,6 +21,7 @@ from chat.protocol import FILES_MAX, FRAME_MAX_CHARS, SEQ_MAX
 from chat.queries import page_after, standing, widget_config
 from chat.tokens import WrongToken, token_for
 from helpdesk.lib.addresses import sender_of
+from helpdesk.lib.fields import Words
 from tickets.access import access_file, owner_of
 from tickets.events import as_json, file_as_json
 from tickets.models import Inbox
@@ -42,15 +43,6 @@ class Forbidden(APIException):
 class TooLarge(APIException):
     status_code = 413
     default_detail = "This is more than one message can hold."
-
-
-class Words(serializers.Field[str, object, str, Any]):
-    """Text as people write it, whatever is in it: the operation that stores it cleans it."""
-
-    def to_internal_value(self, data: object) -> str:
-        if not isinstance(data, str):
-            raise serializers.ValidationError("This is not text.")
-        return data
 
 
 class NewMessage(serializers.Serializer[Any]):
