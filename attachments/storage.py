@@ -97,10 +97,15 @@ def read(key: str, start: int, end: int) -> Iterator[bytes]:
     """The bytes from `start` up to and without `end`, in pieces of at most CHUNK_BYTES; fewer
     where fewer lie there. Never more than a piece or two is in memory.
 
-    Nothing is open before the first piece is asked for. Raises FileNotFoundError, and OSError
+    Nothing is open before the first piece is asked for. Raises FileNotFoundError, and StorageAway
     where the storage falls silent on the way.
     """
-    return storage().read(key, start, end)
+    try:
+        yield from storage().read(key, start, end)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise StorageAway(*error.args) from error
 
 
 def lies(key: str) -> bool:

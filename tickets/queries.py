@@ -12,7 +12,7 @@ from typing import Literal
 from django.contrib.postgres.search import SearchQuery
 from django.db.models import Exists, OuterRef, Q, QuerySet, Sum
 
-from helpdesk.lib.text import fold
+from helpdesk.lib.text import fold, words_of
 from tickets.access import Viewer, visible_inboxes, visible_tickets
 from tickets.models import Inbox, Message, MessageFile, Participant, Ticket, TicketCount
 
@@ -199,7 +199,7 @@ def _with_people(tickets: QuerySet[Ticket]) -> QuerySet[Ticket]:
 
 
 def _search_query(text: str) -> SearchQuery | None:
-    words = re.findall(r"[^\W_]+", fold(text[:500]))[:12]
+    words = words_of(fold(text[:500])).split()[:12]
     if not words:
         return None
     return SearchQuery(" & ".join(f"{w}:*" for w in words), config="simple", search_type="raw")

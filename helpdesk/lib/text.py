@@ -33,10 +33,10 @@ def fold(text: str) -> str:
     return "".join(c for c in decomposed if not unicodedata.combining(c)).casefold()
 
 
-def words_of(*names: str) -> str:
-    """The words in names of files: PostgreSQL takes "photo.jpg" for the name of a host, and would
-    find it by "photo" only."""
-    return " ".join(_BETWEEN_WORDS.sub(" ", name) for name in names)
+def words_of(text: str) -> str:
+    """Only the words of a text, as a search asks for them. PostgreSQL takes "photo.jpg" for a host
+    and an address for one word, and would find neither by its end."""
+    return _BETWEEN_WORDS.sub(" ", text)
 
 
 def preview(text: str) -> str:

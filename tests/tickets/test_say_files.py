@@ -243,3 +243,11 @@ def test_a_file_is_found_by_its_name_and_by_parts_of_it(
 ) -> None:
     reply(alice, ticket, make.upload(alice, "IMG_0001.jpg"))
     assert [hit.ticket for hit in search_tickets(alice, asked, [ticket.inbox_id])]
+
+
+@pytest.mark.parametrize("asked", ["jo@shop.example", "shop.example", "label.pdf", "pdf"])
+def test_words_that_look_like_hosts_are_found_by_all_their_parts(
+    alice: Viewer, ticket: Ticket, asked: str
+) -> None:
+    reply(alice, ticket, body="Send label.pdf to jo@shop.example, please.")
+    assert [hit.ticket for hit in search_tickets(alice, asked, [ticket.inbox_id])]

@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from attachments.models import Attachment
 from helpdesk.lib import prepared
 from helpdesk.lib.errors import Refused
-from helpdesk.lib.text import clean, says_nothing, words_of
+from helpdesk.lib.text import clean, says_nothing
 from tickets.access import Viewer, access_conversation
 from tickets.models import Conversation, Message, Participant, Person, Ticket
 from tickets.operations.files import check_limits, read_files, show_files, uploaded_files
@@ -197,7 +197,7 @@ def _append(conversation: Conversation, message: Message, files: Sequence[Attach
     """Give a message its place, with its files: they are found by their names, too."""
     if not files:
         return append_entry(conversation, message)
-    names = words_of(*(file.name for file in files))
+    names = " ".join(file.name for file in files)
     attach = partial(show_files, files=files)
     return append_entry(conversation, message, searched_too=names, attach=attach)
 

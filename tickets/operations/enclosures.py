@@ -17,7 +17,8 @@ from tickets.models import Message, OutgoingEmail
 def with_files(letter: Letter, outgoing: OutgoingEmail, message: Message) -> Letter:
     """The letter with the message's files: in it, as links, or with why they are not sent.
 
-    Raises TemporaryFailure while bytes cannot be read: a reply never leaves without its files.
+    Raises StorageAway, and TemporaryFailure where bytes are missing: a reply never leaves without
+    its files.
     """
     rows = message.files.filter(inline=False).select_related("attachment__blob")
     files = [row.attachment for row in rows] if message.file_count else []
@@ -40,7 +41,7 @@ def _enclosed(file: Attachment) -> Enclosed:
     blob = file.stored
     try:
         content = b"".join(storage.read(blob.key, 0, blob.size_bytes))
-    except OSError as error:
+    except FileNotFoundError as error:
         raise TemporaryFailure(f"{file.name} cannot be read: {error.strerror or error}") from error
     if len(content) != blob.size_bytes:
         raise TemporaryFailure(f"{file.name} is not whole in the storage.")

@@ -19,7 +19,6 @@ from attachments.names import safe_name
 from attachments.operations import keep
 from helpdesk.lib import work
 from helpdesk.lib.errors import GiveUp
-from helpdesk.lib.text import words_of
 from tickets.mail import fetch_imap
 from tickets.mail.addresses import is_address
 from tickets.mail.bounce import Bounce
@@ -330,7 +329,7 @@ def _files(mail: ParsedEmail, facts: Facts, *, searched_too: str = "") -> dict[s
     """How the entry that a mail becomes shows its files, and is found by their names."""
     if not facts.blobs:
         return {"searched_too": searched_too}
-    names = words_of(*(file.name for file in mail.attachments if not file.inline))
+    names = " ".join(file.name for file in mail.attachments if not file.inline)
     return {
         "searched_too": f"{searched_too} {names}",
         "attach": _attaching(mail.attachments, facts.blobs),

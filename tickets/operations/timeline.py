@@ -14,7 +14,7 @@ from django.utils.timezone import now
 from helpdesk.lib import news, prepared
 from helpdesk.lib.errors import NotFound
 from helpdesk.lib.prepared import Prepared
-from helpdesk.lib.text import fold, preview
+from helpdesk.lib.text import fold, preview, words_of
 from helpdesk.lib.work import ring_on_commit
 from tickets import events
 from tickets.mail.message_ids import new_message_id
@@ -101,7 +101,7 @@ def write_entry(
     message.conversation, message.seq = conversation, conversation.last_seq
     if message.body or message.file_count:
         author = message.author.name if message.author else ""
-        text = fold(f"{searched_too} {author} {message.body}"[:SEARCHED_CHARS])
+        text = words_of(fold(f"{searched_too} {author} {message.body}"[:SEARCHED_CHARS]))
         prepared.insert(message, search=("to_tsvector('simple', %s)", text))
     else:
         prepared.insert(message)

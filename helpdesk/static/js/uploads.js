@@ -192,7 +192,6 @@ export function keepUploads({ address, begin = () => address, headers, list, wor
       return fitting.length < files.length ? words.most.replace("{most}", most()) : "";
     },
     ids: () => items.filter(({ state }) => state === "ready").map(({ id }) => id),
-    count: () => items.length,
     busy: () => items.some(({ state }) => ["waiting", "uploading", "checking"].includes(state)),
     stuck: () => items.some(({ state }) => ["failed", "rejected"].includes(state)),
     // What a draft keeps of them, and what comes of it on the next page.
@@ -209,7 +208,6 @@ export function keepUploads({ address, begin = () => address, headers, list, wor
       list.hidden = !items.length;
       onChange();
     },
-    remove: () => [...items].forEach(remove),
   };
 }
 
