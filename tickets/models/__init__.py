@@ -1,9 +1,9 @@
 """The model: one conversation, and a case file on it."""
 
-from tickets.models.conversations import Conversation, Message, Participant
+from tickets.models.conversations import Conversation, Message, MessageHtml, Participant
 from tickets.models.files import MessageFile
 from tickets.models.inboxes import Desk, Inbox
-from tickets.models.mail import InboundEmail, Mailbox, OutgoingEmail
+from tickets.models.mail import InboundEmail, Mailbox, MailboxAlarm, OutgoingEmail
 from tickets.models.people import EmailAddress, Person, Team, User
 from tickets.models.tickets import Ticket, TicketCount
 
@@ -14,8 +14,10 @@ __all__ = [
     "InboundEmail",
     "Inbox",
     "Mailbox",
+    "MailboxAlarm",
     "Message",
     "MessageFile",
+    "MessageHtml",
     "OutgoingEmail",
     "Participant",
     "Person",

@@ -65,6 +65,8 @@ class Participant(models.Model):
     reach = models.CharField(_("reach"), max_length=8, choices=Reach, default=Reach.LIVE)
     sees_after_seq = models.PositiveIntegerField(_("sees entries after"), default=0)
     last_read_seq = models.PositiveIntegerField(_("has read up to"), default=0)
+    # Hears replies as a copy: in Cc of a mail, not in To.
+    copied = models.BooleanField(_("in copy"), default=False, db_default=False)
     left_at = models.DateTimeField(_("left at"), null=True, blank=True)
 
     class Meta:
@@ -114,6 +116,8 @@ class Message(models.Model):
     quoted = models.TextField(_("quoted"), blank=True)  # what a mail repeats, folded away
     change = models.JSONField(_("change"), null=True, blank=True)  # {"field", "old", "new", …}
     file_count = models.SmallIntegerField(_("files"), default=0, db_default=0)
+    # Its mail has a look of its own: see MessageHtml.
+    has_html = models.BooleanField(_("has HTML"), default=False, db_default=False)
     sources = models.JSONField(_("sources"), default=list, blank=True)  # [{"title", "url"}]
     # Chosen by the sender, so that sending again is harmless.
     client_token = models.UUIDField(null=True, blank=True, editable=False)
@@ -152,3 +156,21 @@ class Message(models.Model):
     @property
     def is_public(self) -> bool:
         return self.audience == self.Audience.EVERYONE
+
+
+class MessageHtml(models.Model):
+    """The HTML of a mail, sanitised, where it says more than its text does."""
+
+    message = models.OneToOneField(
+        Message, models.CASCADE, primary_key=True, related_name="html", verbose_name=_("message")
+    )
+    visible = models.TextField(_("what was written"), blank=True)
+    quoted = models.TextField(_("quoted"), blank=True)
+    has_remote = models.BooleanField(_("has pictures from elsewhere"), default=False)
+
+    class Meta:
+        verbose_name = _("HTML of a message")
+        verbose_name_plural = _("HTML of messages")
+
+    def __str__(self) -> str:
+        return str(self.message_id)

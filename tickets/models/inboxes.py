@@ -109,6 +109,56 @@ class Inbox(models.Model):
             "is read from its content. Empty: every type."
         ),
     )
+    signature = models.TextField(
+        _("signature"),
+        blank=True,
+        default="",
+        db_default="",
+        max_length=2_000,
+        help_text=_("Markdown, below every reply by mail. {name} is who wrote it."),
+    )
+    quotes_history = models.BooleanField(
+        _("replies quote what was said before"), default=False, db_default=False
+    )
+    new_ticket_after_days = models.PositiveSmallIntegerField(
+        _("new subject opens a new ticket after (days)"),
+        default=14,
+        db_default=14,
+        help_text=_(
+            "An answer under another subject to a ticket that was solved this long ago opens a "
+            "new one, which names the old. 0: never."
+        ),
+    )
+    # A word to the customer that their mail is here; never to a machine.
+    acknowledges = models.BooleanField(
+        _("acknowledge new tickets by mail"), default=False, db_default=False
+    )
+    acknowledgement = models.TextField(
+        _("acknowledgement"),
+        blank=True,
+        default="",
+        db_default="",
+        max_length=5_000,
+        help_text=_("Markdown. {name}, {number} and {subject} are filled in."),
+    )
+    acknowledgement_away = models.TextField(
+        _("acknowledgement out of hours"),
+        blank=True,
+        default="",
+        db_default="",
+        max_length=5_000,
+        help_text=_("Empty: the same at all hours."),
+    )
+    language = models.CharField(
+        _("language"),
+        max_length=10,
+        default="en",
+        db_default="en",
+        help_text=_("Of its automatic mails, as in en or pt-br."),
+    )
+    time_zone = models.CharField(_("time zone"), max_length=50, default="UTC", db_default="UTC")
+    # {"0": ["09:00", "17:00"], …} by weekday, 0 is Monday. Empty: always open.
+    hours = models.JSONField(_("business hours"), default=dict, blank=True, db_default={})
     teams = models.ManyToManyField(
         Team,
         blank=True,

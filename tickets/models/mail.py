@@ -25,7 +25,19 @@ class Mailbox(Work):
 
     class Kind(models.TextChoices):
         IMAP = "imap", _("IMAP")
+        POP3 = "pop3", _("POP3")
         FOLDER = "folder", _("Folder or Maildir")
+        HOOK = "hook", _("Webhook of a mail service")
+
+    class Auth(models.TextChoices):
+        PASSWORD = "password", _("Password")
+        GOOGLE = "google", _("Google (OAuth2)")
+        MICROSOFT = "microsoft", _("Microsoft (OAuth2)")
+
+    class Security(models.TextChoices):
+        STARTTLS = "starttls", _("STARTTLS")
+        TLS = "tls", _("TLS")
+        NONE = "none", _("none")
 
     TASK = "tickets.fetch_mailbox"
     RETRY_SECONDS = (10, 30, 60, 300)
@@ -52,9 +64,62 @@ class Mailbox(Work):
         _("mark as read"), default=False, help_text=_("Otherwise nothing changes on the server.")
     )
     fetch_every_seconds = models.PositiveIntegerField(_("fetch every (seconds)"), default=30)
+    idle = models.BooleanField(
+        _("listen for new mail"),
+        default=True,
+        db_default=True,
+        help_text=_("IMAP IDLE: mail shows within seconds. Otherwise at the next fetch."),
+    )
+    auth = models.CharField(
+        _("sign-in"), max_length=10, choices=Auth, default=Auth.PASSWORD, db_default=Auth.PASSWORD
+    )
+    oauth_client_id = models.CharField(
+        _("client ID"), max_length=300, blank=True, default="", db_default=""
+    )
+    oauth_client_secret = models.CharField(
+        _("client secret"), max_length=500, blank=True, default="", db_default=""
+    )
+    oauth_tenant = models.CharField(
+        _("tenant"),
+        max_length=100,
+        blank=True,
+        default="",
+        db_default="",
+        help_text=_("Microsoft: the directory's ID. Empty: any."),
+    )
+    oauth_refresh_token = models.TextField(blank=True, default="", db_default="", editable=False)
+    oauth_access_token = models.TextField(blank=True, default="", db_default="", editable=False)
+    oauth_expires_at = models.DateTimeField(null=True, blank=True, editable=False)
+    # Where replies of its inbox leave, as the same account; empty: SMTP_URL.
+    smtp_host = models.CharField(
+        _("SMTP server"), max_length=253, blank=True, default="", db_default=""
+    )
+    smtp_port = models.PositiveIntegerField(_("SMTP port"), default=587, db_default=587)
+    smtp_security = models.CharField(
+        _("SMTP security"),
+        max_length=8,
+        choices=Security,
+        default=Security.STARTTLS,
+        db_default=Security.STARTTLS,
+    )
+    # What a mail service's webhook is known by: it stands in its address.
+    hook_key = models.CharField(max_length=64, null=True, blank=True, unique=True, editable=False)
+    hook_secret = models.CharField(
+        _("signing key"),
+        max_length=300,
+        blank=True,
+        default="",
+        db_default="",
+        help_text=_("Of the mail service, where it signs what it sends."),
+    )
     uidvalidity = models.BigIntegerField(null=True, blank=True, editable=False)
     last_uid = models.BigIntegerField(default=0, editable=False)
     last_ok_at = models.DateTimeField(_("last fetched at"), null=True, blank=True, editable=False)
+    # When server and ledger were last compared, and how many mails the ledger lacked then.
+    compared_at = models.DateTimeField(_("compared at"), null=True, blank=True, editable=False)
+    missing_count = models.PositiveIntegerField(
+        _("mails missing"), default=0, db_default=0, editable=False
+    )
 
     class Meta(Work.Meta):
         verbose_name = _("mailbox")
@@ -73,6 +138,43 @@ class Mailbox(Work):
 
     def next_due_at(self) -> datetime:
         return now() + timedelta(seconds=self.fetch_every_seconds)
+
+
+class MailboxAlarm(Work):
+    """What is wrong with a mailbox, from when it was noticed until it was over.
+
+    The desk shows it while it lasts; the work is to mail it to the administrators once.
+    """
+
+    class Kind(models.TextChoices):
+        SILENT = "silent", _("Cannot be read")
+        MISSING = "missing", _("Mails are missing")
+
+    TASK = "tickets.mail_alarm"
+    RETRY_SECONDS = (60, 300, 1_800, 7_200)
+
+    mailbox = models.ForeignKey(
+        Mailbox, models.CASCADE, related_name="alarms", verbose_name=_("mailbox")
+    )
+    kind = models.CharField(_("kind"), max_length=8, choices=Kind)
+    text = models.CharField(_("text"), max_length=500)  # a sentence for staff
+    raised_at = models.DateTimeField(_("raised at"), default=now)
+    cleared_at = models.DateTimeField(_("over at"), null=True, blank=True)
+
+    class Meta(Work.Meta):
+        verbose_name = _("alarm of a mailbox")
+        verbose_name_plural = _("alarms of mailboxes")
+        constraints = [
+            *Work.Meta.constraints,
+            models.UniqueConstraint(
+                fields=["mailbox", "kind"],
+                condition=Q(cleared_at=None),
+                name="mailboxalarm_one_at_a_time",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.text
 
 
 class InboundEmail(Work):
@@ -97,6 +199,7 @@ class InboundEmail(Work):
     )
     uidvalidity = models.BigIntegerField(null=True, blank=True)
     uid = models.BigIntegerField(null=True, blank=True)
+    uidl = models.CharField(max_length=70, null=True, blank=True)  # POP3's name of it (RFC 1939)
     source = models.CharField(_("came by"), max_length=500, blank=True)
     raw = models.BinaryField()
     size_bytes = models.PositiveIntegerField(_("size (bytes)"))
@@ -113,6 +216,8 @@ class InboundEmail(Work):
     from_address = models.CharField(_("from"), max_length=254, blank=True)
     problems = models.JSONField(_("problems"), default=list, blank=True)
     file_count = models.PositiveSmallIntegerField(_("files"), default=0)
+    # Who wrote it: a person or which kind of machine, as `mail.machines` names them.
+    nature = models.CharField(_("nature"), max_length=10, blank=True, default="", db_default="")
 
     decision = models.CharField(
         _("decision"), max_length=10, choices=Decision, default=Decision.UNDECIDED, blank=True
@@ -149,6 +254,11 @@ class InboundEmail(Work):
                 condition=Q(uid__isnull=False),
                 name="inboundemail_uid_once",
             ),
+            models.UniqueConstraint(
+                fields=["mailbox", "uidl"],
+                condition=Q(uidl__isnull=False),
+                name="inboundemail_uidl_once",
+            ),
             models.CheckConstraint(
                 condition=~Q(state="done") | ~Q(decision=""), name="inboundemail_done_is_decided"
             ),
@@ -161,8 +271,14 @@ class InboundEmail(Work):
 class OutgoingEmail(Work):
     """One reply to one recipient. Written with its message; sending is another transaction."""
 
+    class Field(models.TextChoices):
+        TO = "to", _("To")
+        CC = "cc", _("Cc")
+        BCC = "bcc", _("Bcc")
+
     TASK = "tickets.deliver"
-    RETRY_SECONDS = (60, 300, 1_800, 7_200, 21_600)
+    # 1 min to 6 h apart, for three days in all.
+    RETRY_SECONDS = (60, 300, 900, 3_600, 10_800, *(21_600,) * 11)
 
     message = models.ForeignKey(
         Message, models.CASCADE, related_name="outgoing_emails", verbose_name=_("message")
@@ -175,10 +291,33 @@ class OutgoingEmail(Work):
     smtp_reply = models.CharField(_("server's answer"), max_length=500, blank=True)
     accepted_at = models.DateTimeField(_("accepted at"), null=True, blank=True)
     created_at = models.DateTimeField(_("created at"), default=now)
+    field = models.CharField(
+        _("named in"), max_length=3, choices=Field, default=Field.TO, db_default=Field.TO
+    )
+    # Written by no person: the loop guard counts it, and the mail says so (RFC 3834).
+    is_automatic = models.BooleanField(_("automatic"), default=False, db_default=False)
+    # What came back after a server had accepted it.
+    bounced_at = models.DateTimeField(_("bounced at"), null=True, blank=True)
+    bounce_hard = models.BooleanField(_("will never arrive"), default=False, db_default=False)
+    bounce_kind = models.CharField(
+        _("why it bounced"), max_length=20, blank=True, default="", db_default=""
+    )
+    bounce_reason = models.CharField(
+        _("their server's words"), max_length=500, blank=True, default="", db_default=""
+    )
 
     class Meta(Work.Meta):
         verbose_name = _("outgoing email")
         verbose_name_plural = _("outgoing emails")
+        indexes = [
+            *Work.Meta.indexes,
+            # What the loop guard counts.
+            models.Index(
+                fields=["address", "created_at"],
+                condition=Q(is_automatic=True),
+                name="outgoingemail_automatic",
+            ),
+        ]
         constraints = [
             *Work.Meta.constraints,
             models.UniqueConstraint(fields=["message", "person"], name="outgoingemail_once"),

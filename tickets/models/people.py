@@ -42,6 +42,10 @@ class User(AbstractBaseUser, PermissionsMixin):
         _("active"), default=True, help_text=_("Unselect this instead of deleting a login.")
     )
     joined_at = models.DateTimeField(_("joined at"), default=now)
+    # Markdown, below their replies by mail, above that of the inbox.
+    signature = models.TextField(
+        _("signature"), blank=True, default="", db_default="", max_length=2_000
+    )
 
     objects: ClassVar[UserManager] = UserManager()
 

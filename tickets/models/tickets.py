@@ -68,6 +68,17 @@ class Ticket(models.Model):
     last_preview = models.CharField(_("last message"), max_length=PREVIEW_CHARS, blank=True)
     last_author_name = models.CharField(_("written by"), max_length=NAME_MAX_CHARS, blank=True)
     unread = models.BooleanField(_("unread"), default=True)
+    # The ticket whose matter this one takes up again.
+    continues = models.ForeignKey(
+        "self",
+        models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="continued_by",
+        verbose_name=_("continues"),
+        db_constraint=False,
+        db_index=False,
+    )
 
     class Meta:
         verbose_name = _("ticket")
@@ -105,6 +116,9 @@ class Ticket(models.Model):
                 fields=["-solved_at", "-number"],
                 condition=Q(status="solved"),
                 name="ticket_solved",
+            ),
+            models.Index(
+                fields=["continues"], condition=Q(continues__isnull=False), name="ticket_continues"
             ),
         ]
         constraints = [
