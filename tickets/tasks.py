@@ -10,8 +10,8 @@ from tickets.models import InboundEmail, Mailbox, OutgoingEmail
 from tickets.operations import files
 from tickets.operations.counts import fold_counts as fold
 from tickets.operations.email import deliver_email
-from tickets.operations.email import fetch_mailbox as fetch_one
-from tickets.operations.email import file_inbound as file_one
+from tickets.operations.fetching import fetch_mailbox as fetch_one
+from tickets.operations.filing import file_inbound as file_one
 
 
 @shared_task(name="tickets.sweep")

@@ -35,8 +35,9 @@ from tickets.models import (
     OutgoingEmail,
     Ticket,
 )
-from tickets.operations.email import file_inbound, record_inbound
 from tickets.operations.enclosures import given_to
+from tickets.operations.fetching import record_inbound
+from tickets.operations.filing import file_inbound
 
 pytestmark = pytest.mark.django_db
 

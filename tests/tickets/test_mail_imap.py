@@ -18,8 +18,9 @@ from tests.fakes.imap import DOVECOT, PASSWORD, Server, dovecot, flags, mail_pro
 from tests.fakes.mails import mail
 from tickets.mail import fetch_imap
 from tickets.models import InboundEmail, Inbox, Mailbox, Message, Ticket
-from tickets.operations import email as operations
-from tickets.operations.email import fetch_mailbox, file_inbound
+from tickets.operations import fetching
+from tickets.operations.fetching import fetch_mailbox
+from tickets.operations.filing import file_inbound
 
 pytestmark = pytest.mark.django_db
 
@@ -94,7 +95,7 @@ def test_a_mail_that_could_not_be_stored_is_not_marked(
     server: Server, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put(server, "unmarked", mail())
-    monkeypatch.setattr(operations, "record_inbound", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr(fetching, "record_inbound", lambda *_, **__: 1 / 0)
     fetch(mailbox_on(server, inbox, "unmarked", mark_seen=True))
     assert b"Seen" not in flags(server, "unmarked")[0]
 
@@ -130,7 +131,7 @@ def test_a_crash_between_mail_and_cursor_repeats_nothing(
     mailbox = mailbox_on(server, inbox, "crash")
     put(server, "crash", mail("One."), mail("Two."))
     with monkeypatch.context() as broken:
-        broken.setattr(operations, "_move_cursor", lambda *_: 1 / 0)
+        broken.setattr(fetching, "_move_cursor", lambda *_: 1 / 0)
         fetch(mailbox)
     assert (mailbox.last_uid, InboundEmail.objects.count()) == (0, 2)
     fetch(mailbox)
@@ -203,7 +204,7 @@ def test_each_wrong_setting_is_named(
 def test_a_mail_beyond_all_measure_is_a_ticket_that_says_so(
     server: Server, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(operations, "RAW_MAX_BYTES", 2_000)
+    monkeypatch.setattr(fetching, "RAW_MAX_BYTES", 2_000)
     put(server, "large", mail("x" * 5_000, subject="All my pictures"))
     fetch(mailbox_on(server, inbox, "large"))
     file_all()
