@@ -163,6 +163,7 @@ def _look_into(mailbox: Mailbox, folder: fetch_imap.Folder, stop_at: float) -> N
     if span.high - mailbox.last_uid > fetch_imap.MAILS_PER_SEARCH:
         _move_cursor(mailbox, span.high)  # past a gap, which is not to be searched again
     if ledger.is_due(mailbox):
+        ledger.note(mailbox, last_ok_at=now())
         found = partial(_record_from_server, mailbox, folder, how="found by comparing")
         ledger.compare(mailbox, folder, found)
 

@@ -7,10 +7,13 @@ before it began, if it was told to begin from now on: those have no row and need
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Collection
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from django.db.models import Count
 from django.utils.timezone import now
 
 from helpdesk.lib import work
@@ -139,6 +142,31 @@ def note(mailbox: Mailbox, **fields: Any) -> None:
         raise work.LeaseLost
     for name, value in fields.items():
         setattr(mailbox, name, value)
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """What became of the mails of one mailbox. The counts add up to all its rows; `missing` are
+    those on the server that we lack, as of the last comparison."""
+
+    filed: int = 0
+    duplicate: int = 0
+    ignored: int = 0
+    failed: int = 0
+    waiting: int = 0
+    missing: int = 0
+
+
+def tally(mailbox: Mailbox) -> Tally:
+    """Counted when it is asked for: for a page that is rarely looked at."""
+    rows = InboundEmail.objects.filter(mailbox=mailbox).values_list("state", "decision")
+    counts: Counter[str] = Counter()
+    for state, decision, number in rows.annotate(number=Count("pk")).order_by():
+        if state == InboundEmail.State.FAILED:
+            counts["failed"] += number
+        else:
+            counts[decision or "waiting"] += number
+    return Tally(**counts, missing=mailbox.missing_count)
 
 
 def _rows(mailbox: Mailbox) -> Any:
