@@ -16,11 +16,11 @@ import socketserver
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 from typing import NamedTuple
 
 DOVECOT = shutil.which("dovecot", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
@@ -58,6 +58,9 @@ service imap-login {{
 }}
 service anvil {{
   chroot =
+  unix_listener anvil-auth-penalty {{
+    mode = 0
+  }}
 }}
 service stats {{
   chroot =
@@ -132,8 +135,35 @@ def cutting(server: Server, word: bytes) -> Iterator[Server]:
                         last = said[-len(word) :] if end is behind else last
                         ends[end].sendall(said)
 
-    socketserver.ThreadingTCPServer.daemon_threads = True
-    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Cut) as way:
+    with _way(Cut) as way:
+        yield way
+
+
+@contextmanager
+def deaf_way(server: Server) -> Iterator[tuple[Server, Callable[[], None]]]:
+    """The way to a server, and what makes it swallow all that is said from then on."""
+    deaf = Event()
+
+    class Deaf(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            with socket.create_connection(server) as behind:
+                ends = {self.request: behind, behind: self.request}
+                while True:
+                    for end in select.select(list(ends), [], [])[0]:
+                        said = end.recv(65_536)
+                        if not said:
+                            return
+                        if not deaf.is_set():
+                            ends[end].sendall(said)
+
+    with _way(Deaf) as way:
+        yield way, deaf.set
+
+
+@contextmanager
+def _way(handler: type[socketserver.BaseRequestHandler]) -> Iterator[Server]:
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), handler) as way:
+        way.daemon_threads = True
         Thread(target=way.serve_forever, daemon=True).start()
         try:
             yield Server("127.0.0.1", way.server_address[1])

@@ -173,7 +173,7 @@ class Folder:
         self._uid("STORE", ",".join(map(str, uids)), "+FLAGS.SILENT", r"(\Seen)")
 
     def _uid(self, command: str, *words: str) -> tuple[str, list[object]]:
-        with _as_temporary("The mail server broke off"):
+        with as_temporary("The mail server broke off"):
             status, data = self._server.uid(command, *words)
             return status, list(data)
 
@@ -199,10 +199,10 @@ def signed_in(account: Account) -> Iterator[imaplib.IMAP4]:
     """A connection that has logged in; it is logged out afterwards. For whoever reads mail and
     for whoever listens for it. Raises TemporaryFailure."""
     where = _where(account)
-    with _as_temporary(f"{where} cannot be reached"):
+    with as_temporary(f"{where} cannot be reached"):
         server = _connected(account)
     try:
-        with _as_temporary(f"{where} refused the login of {account.username}"):
+        with as_temporary(f"{where} refused the login of {account.username}"):
             _log_in(server, account)
         yield server
     finally:
@@ -214,7 +214,7 @@ def signed_in(account: Account) -> Iterator[imaplib.IMAP4]:
 
 def choose(server: imaplib.IMAP4, account: Account, *, writable: bool) -> int:
     """Turn to the account's folder; how many mails lie in it. Raises TemporaryFailure."""
-    with _as_temporary(f"{_where(account)} has no folder {account.folder}"):
+    with as_temporary(f"{_where(account)} has no folder {account.folder}"):
         status, data = server.select(quoted(account.folder), readonly=not writable)
         if status != "OK":
             raise imaplib.IMAP4.error(_words(data))
@@ -292,7 +292,7 @@ def _internal_date(line: bytes) -> datetime | None:
 
 
 @contextmanager
-def _as_temporary(what: str) -> Iterator[None]:
+def as_temporary(what: str) -> Iterator[None]:
     try:
         yield
     except (imaplib.IMAP4.error, OSError, UnicodeEncodeError) as error:
