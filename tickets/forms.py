@@ -15,7 +15,8 @@ from helpdesk.lib.errors import Refused
 from tickets.models import Inbox
 from tickets.models.people import NAME_MAX_CHARS
 from tickets.operations.conversations import checked
-from tickets.operations.opening import checked_address, checked_subject
+from tickets.operations.opening import checked_subject
+from tickets.operations.people import checked_address
 
 SEQ_MAX = 2**31 - 1
 T = TypeVar("T")
