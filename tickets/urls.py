@@ -20,6 +20,7 @@ ticket = [
     path("messages/<int:seq>/", fragments.message, name="message"),
     path("messages/<int:seq>/original/", fragments.original, name="original"),
     path("messages/<int:seq>/deliver/", acts.deliver, name="deliver"),
+    path("messages/<int:seq>/take-back/", acts.take_back_reply, name="take-back"),
     path("about/", fragments.about, name="about"),
     path("reply/", acts.reply, name="reply"),
     path("note/", acts.note, name="note"),

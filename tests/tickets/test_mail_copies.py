@@ -132,7 +132,7 @@ def test_a_server_that_refuses_one_recipient_gets_the_others(
     alice: Viewer, ticket: Ticket, server: Server
 ) -> None:
     message = make.say(alice, ticket, "It ships.", cc=[DAVE])
-    carols, daves = message.outgoing_emails.order_by("pk")
+    carols, daves = list(message.outgoing_emails.order_by("pk"))
     server.answer_to_recipient = "550 5.1.1 no such user"
     deliver_email(carols.pk)
     server.answer_to_recipient = "250 OK"
@@ -160,7 +160,7 @@ def test_an_answer_of_who_was_in_copy_reaches_the_ticket(
     row = come_in(mail("Good.", sender=DAVE, to=str(arrived["Reply-To"])))
     assert row.conversation_id == ticket.conversation_id
     dave = Person.objects.get(addresses__address=DAVE)
-    assert Message.objects.get(pk=row.message_id).author == dave
+    assert Message.objects.get(inbound_email=row).author == dave
     assert Participant.objects.filter(person=dave).count() == 1
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from uuid import uuid4
 
-from django.http import HttpResponse
+from django.http import HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
+from attachments.uploads import upload_json
 from helpdesk.lib.errors import Refused
 from tickets.access import access_ticket, viewer_for
 from tickets.forms import AssignForm, ComposerForm, SeqForm
@@ -22,6 +23,7 @@ from tickets.operations import (
     post_reply,
     reopen_ticket,
     solve_ticket,
+    take_back,
 )
 from tickets.operations.email import retry_delivery
 from tickets.views.frame import DeskRequest, desk_page, place_query
@@ -83,6 +85,22 @@ def deliver(request: DeskRequest, number: int, seq: int) -> HttpResponse:
     """Try again to send what did not arrive."""
     retry_delivery(viewer_for(request.user), number, seq)
     return HttpResponse(status=204) if request.htmx else _back(request, number)
+
+
+@require_POST
+@desk_page
+def take_back_reply(request: DeskRequest, number: int, seq: int) -> HttpResponse:
+    """Take a reply back before it leaves: its words are in the box again, and not sent.
+
+    A script gets them as JSON, with the files as uploads.
+    """
+    viewer = viewer_for(request.user)
+    draft = take_back(viewer, number, seq)
+    if request.htmx:
+        files = [upload_json(file) for file in draft.files]
+        return JsonResponse({"body": draft.body, "files": files, "cc": draft.cc, "bcc": draft.bcc})
+    form = ComposerForm(initial={"body": draft.body})
+    return show_ticket(request, viewer, access_ticket(viewer, number), form)
 
 
 def _compose(
