@@ -89,6 +89,7 @@ class ParsedEmail:
     bounce: Bounce | None
     returned_ids: tuple[str, ...]  # Message-IDs of the mail that a bounce returns
     problems: tuple[str, ...]
+    may_be_answered: bool = True
 
     def as_dict(self) -> dict[str, object]:
         """The shape that `manage.py parse_email` prints, without the contents of attachments."""
@@ -183,6 +184,7 @@ def parse_email(raw: bytes) -> ParsedEmail:
         auto_submitted=is_automatic(head, subject),
         bounce=bounce,
         returned_ids=_returned_ids(body, text) if bounce else (),
+        may_be_answered=not is_automatic(head, subject) and bounce is None,
         problems=tuple(unique(problems)),
     )
 
