@@ -35,6 +35,7 @@ from tickets.models import (
 )
 from tickets.models.files import CONTENT_ID_MAX_CHARS as ID_MAX_CHARS
 from tickets.models.tickets import SUBJECT_MAX_CHARS
+from tickets.operations.acknowledging import acknowledge
 from tickets.operations.files import remember_files
 from tickets.operations.people import give_address, new_person
 from tickets.operations.related import Facts, look_up
@@ -286,6 +287,8 @@ def _open(row: InboundEmail, mail: ParsedEmail, facts: Facts) -> dict[str, Any]:
         first=message,
     )
     announce(ticket, message, role="customer")
+    if facts.acknowledges:
+        acknowledge(ticket, person, facts.sender, mail)
     why = "it answers no mail we know" if mail.in_reply_to else "it answers no mail"
     return _filed(message, f"Opened #{ticket.number}: {why}.")
 
