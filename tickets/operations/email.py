@@ -15,7 +15,7 @@ from django.conf import settings
 from django.db import IntegrityError, InterfaceError, OperationalError, connection, transaction
 from django.utils.timezone import now
 
-from helpdesk.lib import work
+from helpdesk.lib import prepared, work
 from helpdesk.lib.errors import GiveUp, TemporaryFailure
 from tickets import events
 from tickets.access import Viewer, access_ticket
@@ -77,7 +77,7 @@ def record_inbound(
         row.state, row.error, row.finished_at = row.State.FAILED, error, now()
     try:
         with transaction.atomic():
-            row.save(force_insert=True)
+            prepared.insert(row)
             if rings and not error:
                 work.ring_on_commit(row)
     except IntegrityError as refused:
