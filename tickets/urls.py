@@ -34,6 +34,7 @@ urlpatterns = [
     path("logout/", LogoutView.as_view(), name="logout"),
     path("tickets/", pages.ticket_list, name="list"),
     path("tickets/new/", new_ticket, name="new"),
+    path("tickets/deliver/", acts.deliver_all, name="deliver-all"),
     path("tickets/<int:number>/", include(ticket)),
     path("files/uploads/", UploadsView.as_view(), name="uploads"),
     path("files/uploads/<uuid:uuid>", UploadView.as_view(), name="upload"),

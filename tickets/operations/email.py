@@ -28,8 +28,16 @@ from tickets.models import InboundEmail, Mailbox, Message, OutgoingEmail, Ticket
 from tickets.operations.enclosures import with_files
 from tickets.operations.filing import file_inbound
 from tickets.operations.timeline import append_change, locked, ticket_of
+from tickets.queries import undelivered_mails
 
-__all__ = ["deliver", "fetch_mailbox", "file_inbound", "record_inbound", "retry_delivery"]
+__all__ = [
+    "deliver",
+    "fetch_mailbox",
+    "file_inbound",
+    "record_inbound",
+    "retry_all_failed",
+    "retry_delivery",
+]
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -262,6 +270,17 @@ def retry_delivery(viewer: Viewer, number: int, seq: int) -> int:
     count = work.retry(mails)
     if count:
         events.delivery_changed(mails.select_related("message")[0].message)
+    return count
+
+
+def retry_all_failed(viewer: Viewer) -> int:
+    """Send again, at once, every mail that failed for good in a ticket that the viewer can see and
+    nobody has solved. Returns how many."""
+    mails = undelivered_mails(viewer)
+    shown = list(Message.objects.filter(outgoing_emails__in=mails).distinct())
+    count = work.retry(mails)
+    for message in shown:
+        events.delivery_changed(message)
     return count
 
 

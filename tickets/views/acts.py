@@ -23,7 +23,7 @@ from tickets.operations import (
     reopen_ticket,
     solve_ticket,
 )
-from tickets.operations.email import retry_delivery
+from tickets.operations.email import retry_all_failed, retry_delivery
 from tickets.views.frame import DeskRequest, desk_page, place_query
 from tickets.views.pages import show_about, show_ticket
 
@@ -83,6 +83,14 @@ def deliver(request: DeskRequest, number: int, seq: int) -> HttpResponse:
     """Try again to send what did not arrive."""
     retry_delivery(viewer_for(request.user), number, seq)
     return HttpResponse(status=204) if request.htmx else _back(request, number)
+
+
+@require_POST
+@desk_page
+def deliver_all(request: DeskRequest) -> HttpResponse:
+    """Try again to send everything that did not arrive."""
+    retry_all_failed(viewer_for(request.user))
+    return redirect(f"{reverse('tickets:list')}?view=undelivered")
 
 
 def _compose(
