@@ -95,12 +95,13 @@ def save_if(row: Model, values: dict[str, Any], **conditions: Any) -> bool:
         return bool(cursor.rowcount)
 
 
-def returned(model: type[M], statement: str, values: Sequence[Any]) -> M | None:
+def returned(model: type[M], statement: str, values: Sequence[Any], **instead: str) -> M | None:
     """The row that a statement of our own changes, or None if it changes none.
 
-    `statement` ends before its RETURNING, and has {table} for the model's table.
+    `statement` ends before its RETURNING, and has {table} for the model's table. `instead` names
+    columns that are read as another expression.
     """
-    sql, names, converters = _returning(model, statement)
+    sql, names, converters = _returning(model, statement, tuple(instead.items()))
     with _cursor() as cursor:
         cursor.execute(sql, values)
         rows = cursor.fetchall()
@@ -165,10 +166,11 @@ def _update_if(
 
 @cache
 def _returning(
-    model: type[Model], statement: str
+    model: type[Model], statement: str, instead: tuple[tuple[str, str], ...]
 ) -> tuple[str, list[str], list[tuple[int, Callable[[Any], Any]]]]:
     fields = model._meta.concrete_fields
-    columns = ", ".join(_quoted(field.column) for field in fields)
+    read = dict(instead)
+    columns = ", ".join(read.get(field.name) or _quoted(field.column) for field in fields)
     sql = f"{statement.format(table=_quoted(model._meta.db_table))} RETURNING {columns}"
     converters: list[tuple[int, Callable[[Any], Any]]] = [
         (place, partial(_converted, field, converter))

@@ -64,6 +64,8 @@ class Work(models.Model):
     RETRY_SECONDS: ClassVar[tuple[int, ...]] = (5, 30, 120, 600)
     # Repeating work is queued again when it is done, and never ends as failed.
     REPEATS: ClassVar[bool] = False
+    # Columns that a claim reads as another expression, because they may be very large.
+    CLAIMED_AS: ClassVar[dict[str, str]] = {}
 
     state = models.CharField(_("state"), max_length=8, choices=State, default=State.QUEUED)
     attempts = models.PositiveSmallIntegerField(_("attempts"), default=0)
@@ -131,7 +133,8 @@ def claim(model: type[Row], pk: int) -> Row | None:
     """Take one row for this worker, or None if it is not to be had. One UPDATE decides."""
     moment = now()
     until = moment + timedelta(seconds=model.LEASE_SECONDS)
-    return prepared.returned(model, CLAIM, [uuid.uuid4(), until, pk, moment, moment])
+    given = [uuid.uuid4(), until, pk, moment, moment]
+    return prepared.returned(model, CLAIM, given, **model.CLAIMED_AS)
 
 
 def perform(
