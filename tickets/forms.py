@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 from uuid import UUID, uuid4
@@ -15,7 +16,8 @@ from helpdesk.lib.errors import Refused
 from tickets.models import Inbox
 from tickets.models.people import NAME_MAX_CHARS
 from tickets.operations.conversations import checked
-from tickets.operations.opening import checked_address, checked_subject
+from tickets.operations.opening import checked_subject
+from tickets.operations.people import checked_address
 
 SEQ_MAX = 2**31 - 1
 T = TypeVar("T")
@@ -55,6 +57,17 @@ class Uuids(forms.Field):
             raise ValidationError(_("One of the files cannot be found.")) from error
 
 
+class Addresses(forms.CharField):
+    """Email addresses as people write several of them, with or without names. What is none is
+    left for the operation, whose sentence names it."""
+
+    def to_python(self, value: Any) -> Any:
+        written = re.sub(r"[;\n]", ",", super().to_python(value) or "")
+        named = re.findall(r"<([^<>]*)>", written)
+        bare = re.split(r"[,\s]+", re.sub(r'("[^"]*"|[^,<>]*)<[^<>]*>', " ", written))
+        return [one for one in [*named, *bare] if one.strip()]
+
+
 class ComposerForm(forms.Form):
     """A reply or a note. `client_token` makes sending it twice harmless."""
 
@@ -65,6 +78,8 @@ class ComposerForm(forms.Form):
         widget=forms.Textarea({"class": "editor", "rows": 3, "dir": "auto"}),
     )
     client_token = forms.UUIDField(initial=uuid4, widget=forms.HiddenInput)
+    cc = Addresses(required=False)
+    bcc = Addresses(required=False)
 
     def clean_body(self) -> str:
         has_files = bool(self.cleaned_data.get("file"))

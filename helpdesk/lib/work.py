@@ -237,18 +237,23 @@ def retry(rows: QuerySet[Row]) -> int:
     return count
 
 
-def ring(model: type[Work], pk: int) -> None:
-    """Tell a worker that a row is due. A dead broker is no matter: the sweep rings again."""
+def ring(model: type[Work], pk: int, wait_seconds: float = 0) -> None:
+    """Tell a worker that a row is due, or will be in a moment. A dead broker is no matter: the
+    sweep rings again."""
+    countdown = wait_seconds if wait_seconds > 0 else None
     try:
         with asking_redis():
-            current_app.send_task(model.TASK, [pk], retry=False, ignore_result=True)
+            current_app.send_task(
+                model.TASK, [pk], countdown=countdown, retry=False, ignore_result=True
+            )
     except Exception as error:  # noqa: BLE001 - kombu wraps each transport's errors differently
         log.warning("%s %s: not rung, %s", model.__name__, pk, error)
 
 
 def ring_on_commit(row: Work) -> None:
-    """Ring for a row once the transaction that wrote it has committed."""
-    transaction.on_commit(partial(ring, type(row), row.pk), robust=True)
+    """Ring for a row once the transaction that wrote it has committed, for when it is due."""
+    wait_seconds = (row.due_at - now()).total_seconds()
+    transaction.on_commit(partial(ring, type(row), row.pk, wait_seconds), robust=True)
 
 
 def sweep() -> int:
