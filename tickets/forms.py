@@ -20,6 +20,9 @@ from tickets.operations.opening import checked_subject
 from tickets.operations.people import checked_address
 
 SEQ_MAX = 2**31 - 1
+ADDRESSES_MAX_CHARS = 8_000
+# Dave <dave@example.org>, "Dave, the Miller" <dave@example.org>, or the address alone.
+WRITTEN_ADDRESS = re.compile(r'(?:"[^"]*"|[^,<>"])*<([^<>]*)>|([^\s,<>"]+)')
 T = TypeVar("T")
 
 
@@ -63,9 +66,7 @@ class Addresses(forms.CharField):
 
     def to_python(self, value: Any) -> Any:
         written = re.sub(r"[;\n]", ",", super().to_python(value) or "")
-        named = re.findall(r"<([^<>]*)>", written)
-        bare = re.split(r"[,\s]+", re.sub(r'("[^"]*"|[^,<>]*)<[^<>]*>', " ", written))
-        return [one for one in [*named, *bare] if one.strip()]
+        return [named or bare for named, bare in WRITTEN_ADDRESS.findall(written)]
 
 
 class ComposerForm(forms.Form):
@@ -78,8 +79,8 @@ class ComposerForm(forms.Form):
         widget=forms.Textarea({"class": "editor", "rows": 3, "dir": "auto"}),
     )
     client_token = forms.UUIDField(initial=uuid4, widget=forms.HiddenInput)
-    cc = Addresses(required=False)
-    bcc = Addresses(required=False)
+    cc = Addresses(required=False, max_length=ADDRESSES_MAX_CHARS)
+    bcc = Addresses(required=False, max_length=ADDRESSES_MAX_CHARS)
 
     def clean_body(self) -> str:
         has_files = bool(self.cleaned_data.get("file"))
