@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from django.utils.functional import Promise
@@ -38,6 +39,7 @@ SEARCHED_CHARS = 20_000
 REASON_MAX_CHARS = 500
 ADDRESS_MAX_CHARS = 254  # RFC 5321, 4.5.3.1.3
 RECIPIENTS_MAX = 100  # of one report
+LINES_MAX = 50  # that are asked one by one what they say
 RETURNED_SEARCHED_BYTES = 64 * 1024
 
 
@@ -109,12 +111,13 @@ class Bounce:
 
 # --- Who writes reports -------------------------------------------------------------------------
 
+MAILER_ONLY = r"mailer[-_. ]?daemon|delivery[-_. ]?(?:sub)?system|microsoftexchange[0-9a-f]{8,32}@"
 MAILER = re.compile(
-    r"mailer[-_. ]?daemon|po+st[-_]?master|mail[-_. ]?deliver|delivery[-_. ]?(?:sub)?system"
-    r"|^<?bounces?[@+-]|\bmta@|mdaemon|mail system|mail administrator|\bndr\b"
-    r"|microsoftexchange[0-9a-f]{8,32}@",
+    rf"{MAILER_ONLY}|post[-_]?master|mail[-_. ]?deliver|^<?bounces?[@+-]|\bmta@|mdaemon|mail system"
+    r"|mail administrator|\bndr\b",
     re.I,
 )
+NOBODY = re.compile(MAILER_ONLY, re.I)  # never a person, as a postmaster may be
 REPORT_SUBJECT = any_of(phrases.REPORT_SUBJECT)
 REPORT_WORDS = any_of(phrases.REPORT_WORDS, before=r"\b")
 KEEPS_TRYING = any_of(phrases.KEEPS_TRYING)
@@ -128,7 +131,8 @@ _ANY = r"(?P<a>[^\s<>\"'()\[\],;:]{1,64}@[^\s<>\"'()\[\],;:]{1,255})"
 NAMED_FIRST = re.compile(rf"^[ \t>*<\"'(=•・-]{{0,40}}(?:mailto:)?{_ANY}", re.M)
 NAMED_AFTER = re.compile(
     r"(?:rcpt to|recipient(?: address)?|original address|addressed to|failed recipients?"
-    r"|user(?:id)?|(?:deliver\w{0,4}|sent|message|mail|sending)[^\n]{0,30} to|envoy[ée] à|gesendet an)"
+    r"|user(?:id)?|(?:deliver\w{0,4}|sent|message|mail|sending)[^\n]{0,30} to|envoy[ée] à|gesendet"
+    r" an)"
     rf"[ \t:<\"']{{1,10}}{_ANY}",
     re.I,
 )
@@ -182,7 +186,10 @@ def _is_report(
         return False
     if subject[:3].lower() == "re:" and not is_null_sender:  # mostly a postmaster who answers
         return bool(ERROR_FIRST.search(prose[:500]) and REPLY_CODE.search(prose))
-    return bool(REPORT_SUBJECT.search(subject) or REPORT_WORDS.search(prose))
+    if not REPORT_SUBJECT.search(subject) and not REPORT_WORDS.search(prose):
+        return False
+    is_proven = is_null_sender or returns_mail or NOBODY.search(sender) is not None
+    return is_proven or bool(STATUS.search(prose) or REPLY_CODE.search(prose))
 
 
 def _prose(text: str) -> str:
@@ -349,16 +356,20 @@ def _sections(prose: str, recipients: list[str]) -> dict[str, str]:
     return sections
 
 
+@lru_cache(maxsize=8)  # as `told`
 def _telling_line(text: str, kind: Kind) -> str:
-    """The sentence with a code in it, with the lines it runs on to, or else a line that says the
-    same as `kind`, or ""."""
+    """What the server said: the line with a code in it, with the lines it runs on to; where that
+    says something else than `kind`, a line that says the same, if there is one. Or ""."""
     text = text[:READ_CHARS]
-    match = REPLY_CODE.search(text) or STATUS.search(text)
-    if match is None:
-        return next((_line(one) for one in text.splitlines() if told(one) is kind), "")
-    start = text.rfind("\n", 0, match.start(1)) + 1
-    end = text.find("\n\n", match.end())
-    return _line(text[start : end if end >= 0 else len(text)])
+    line = ""
+    if match := REPLY_CODE.search(text) or STATUS.search(text):
+        start = text.rfind("\n", 0, match.start(1)) + 1
+        end = text.find("\n\n", match.end())
+        line = _line(text[start : end if end >= 0 else len(text)])
+        if told(line) is kind:
+            return line
+    lines = text.splitlines()[:LINES_MAX]
+    return next((_line(one) for one in lines if told(one) is kind), line)
 
 
 def _first(pattern: re.Pattern[str], text: str) -> str:

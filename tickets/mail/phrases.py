@@ -56,7 +56,7 @@ black[ -]?list|block[ -]?list|deny ?list|blocked using
 \b(?:rbl|dnsbl|sorbs)\b|spamhaus|spamcop|barracudacentral
 banned (?:sending|ip|host|sender)
 reputation
-listed (?:in|by|at|on)\b
+(?<!not )listed (?:in|by|at|on)\b
 (?:ip|host|client|network|server)(?: address)?(?: [\d.\[\]:a-f]{3,45})? <is>(?:not allowed|blocked)
 (?:ip|host|client|network|server)(?: address)?(?: [\d.\[\]:a-f]{3,45})? <is>(?:banned|denied)
 blocked ip
@@ -72,13 +72,14 @@ reverse (?:dns|lookup)|\bptr\b|\brdns\b
 gr[ea]y-?list
 not a member|members only|restrictedto|resolver\.rst
 not (?:allowed|permitted|able) to (?:send|post)
-only accepts? <mail> from
+only accepts? <mail> from|(?:<does not> accept|not accepting) (?:any )?<mail> from
+verification fail|<cannot> find your host
 """
 MAILBOX_FULL = r"""
 over ?quota|quotaexceeded
 (?:over|exceed\w{0,3}|above|beyond|out of|reached)[^.]{0,40} quota
 quota[^.]{0,20}(?:exceed|full|reached|violat)
-exceeds? allowed size
+exceeds? allowed size|maximum (?:allowed )?mail ?box
 (?:mail ?box|mail ?folder|inbox|maildir|account|user|storage)[^.]{0,30} (?:over-?|too )?full\b
 full mail ?box
 mail ?box (?:has )?(?:size |been )?(?:limit|space|exceed)
@@ -120,14 +121,14 @@ header error|bad header|malformed|mime (?:error|violat)|bare (?:lf|cr)|rfc ?(?:5
 (?:content|attachment|executable|file type)s?(?: \w{1,20}){0,2} (?:reject|refus|block|prohib|deni)
 <mail>(?: \w{1,20}){0,2} (?:rejected|refused|blocked|not accepted|prohibited|denied)
 mail rejete
-content (?:filter|violat|reject)
+content (?:filter|violat|reject)|message filter
 (?:policy|content) (?:reasons?|violation|reject|restrict)
 violat\w{1,5} [^.]{0,30}polic
 """
 FILTERED = r"""
 recipient(?:'s)? (?:preference|filter|rule|setting|polic|white|allow)
 (?:rejected|refused|blocked) by (?:the )?(?:recipient|user|addressee)
-(?:recipient|user) (?:has )?(?:rejected|refused|blocked)\b
+(?:recipient|user) has (?:rejected|refused|blocked)\b
 <does not> want
 recipient address rejected: (?:access|policy|blocked|not allowed)
 """
@@ -136,7 +137,7 @@ MAILBOX_DISABLED = r"""
 (?:<who>|domain)<some> <is>(?:closed|terminated|frozen|on hold|limited|restricted)
 (?:<who>|domain)<some> <is>not (?:active|enabl)
 (?:disabled|suspended|inactive|de-?activated|locked|expired|closed|blocked) <who>
-not accepting (?:any )?<mail>
+not accepting (?:any )?<mail>\b(?! from)
 deaktiviert|gesperrt|aufgelöst
 désactivé|suspendid[oa]|desactivad[oa]|disabilitat[oa]
 заблокирован|отключен|停用|禁用|停止されて
@@ -150,15 +151,16 @@ user not local
 """
 ACCEPTS_NO_MAIL = r"""
 null ?mx
-<does not> (?:accept|receive) (?:any )?<mail>(?! from)
+<does not> (?:accept|receive) (?:any )?<mail>\b(?! from)
 no longer accepts? (?:any )?<mail>
 accepts? no <mail>
 """
 HOST_UNKNOWN = r"""
 host unknown|domain unknown|unknown (?:mail )?(?:host|domain)|no such (?:host|domain)
-host (?:or domain )?(?:name )?not found(?!,? try)
+host (?:or domain )?(?:name )?not found(?!.{0,200} try)|no address associated
 (?:domain|host)(?: name)?(?: [\w.@'\"-]{1,255})? <cannot>(?: be)? (?:found|find|resolve)
-domain(?: name)?(?: [\w.@'\"-]{1,255})? (?:<does not> exist|not (?:found|exist))
+domain(?: name)?(?: [\w.@'\"-]{1,255})? (?:<does not> exist|not exist)
+domain(?: name)?(?: [\w.@'\"-]{1,255})? not found(?!.{0,200} try)
 domain(?: name)?(?: [\w.@'\"-]{1,255})? is (?:not valid|invalid|unknown)
 bad destination (?:host|system|domain)
 name or service not known|find any host|nxdomain|unresolvable|illegal host
@@ -172,7 +174,7 @@ no mx (?:found|record)|no mail hosts?
 ADDRESS_UNKNOWN = r"""
 user ?(?:name )?unknown
 unknown (?:or illegal|local|<who>|destination|virtual)(?! error)
-no ?such ?(?:local |e-?mail )?(?:<who>|person|customer|name|id)
+no ?such ?(?:local |e-?mail )?(?:<who>|person|customer|name|id|part)|addressunknown
 <who> (?:is )?unknown
 (?:<who>|person|group|name|tried to reach)<some> (?:<does not>|not) exist
 <does not> exist
@@ -186,13 +188,13 @@ invalid (?:<who>|final delivery|local|destination|name)
 <who> (?:name )?(?:is |are )?(?:invalid|not (?:a )?valid)
 not an? (?:\w{1,20} ){0,2}<who>
 no (?:mail ?box|account|user|recipient|one|person)s?(?: here)? (?:by|with|for|named|of)\b
-no valid recipients
+no valid recipients|recipient (?:is )?not available|marked as invalid
 unrouteable address|undeliverable address
 mail ?box (?:is )?unavailable|mail ?box name not allowed
 bad (?:destination )?<who>
 not (?:our|a) customer
-no longer (?:valid|available|in use|active|exists?|in service|used)
-5\d\d[ -](?:[\d.]{5,9} )?<?@>?[.:]{0,3} ?(?:address )?rejected
+no longer (?:a )?(?:valid|available|in use|active|exists?|in service|used)
+5\d\d[ -](?:#?[\d.]{5,9} )?(?:<?@>?[.:]{0,3} ?(?:address )?|address )rejected
 illegal (?:alias|user|recipient)
 recipient (?:address )?(?:rejected|refused|not accepted|not allowed)|rejected recipient
 000c05a6
@@ -217,10 +219,11 @@ time[d-]?[ -]?out
 connection <is>(?:refused|reset|lost|dropped|closed|failed|broken|died)
 lost connection|smtp connection
 <cannot> (?:to )?(?:connect|reach|establish|contact)
-no route to|unreachable|not responding|no answer|no response|host is down
+no route to|network error|best-preference mx|unreachable|host is down
+not responding|no answer|no response
 \bloop|too many (?:hops|received)|hop count|forwarded more than
 retry time|expired|in the queue|too old|too long|giving up|given up|deferred
-dns (?:error|lookup|fail|hard|soft)|servfail|name service error|lookup fail|mx (?:lookup|record)
+dns (?:error|lookup|fail|hard|soft)|servfail|name service error|mx (?:lookup|record)
 \btls\b|starttls|certificate
 find a gateway
 (?:for|within|after|past) [\d.]{1,5} (?:hour|day|minute)|\d (?:delivery )?attempts
@@ -231,13 +234,13 @@ polic(?:y|ies)
 <mail> (?:was )?(?:rejected|refused|not accepted)|rejet[eé]
 """
 SENDER_VAGUE = r"""
-not permitted|not allowed|prohibited|denied|blocked|rejected|refused|unacceptable
+not permitted|not allowed|prohibit|denied|blocked|rejected|refused|unacceptable
 """
 SYSTEM = r"""
 (?:service|system|server|resources?) <is>(?:not available|unavailable|busy|overload)
 (?:local|system|internal|configuration|server|i/o) (?:\w{1,20} )?(?:error|fail|problem|fault)
 (?:processing|recipient|temporary|transient|software) (?:\w{1,20} )?(?:error|fail|problem|fault)
-(?:protocol|syntax|lookup) (?:error|fail)
+(?:protocol|syntax) (?:error|fail)
 insufficient|disk (?:is )?full|no space|out of memory
 out of order|(?:improper|bad) sequence|not (?:implemented|recogni[sz]ed)
 misconfigur|command (?:died|fail|not)|unexpected|technical

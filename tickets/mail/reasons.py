@@ -66,7 +66,7 @@ ADDRESS = re.compile(r"[\w.+=/'-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,8}")
 STATUS = re.compile(r"(?<![\d.])([245]\.\d{1,3}\.\d{1,3})(?![\d.]*\d)")
 REPLY_CODE = re.compile(r"(?:^|[\s:;'\"(<\[])([45][0-5]\d)(?:[\s-](?=\D|[245]\.\d)|$)", re.M)
 URL = re.compile(r"https?://[^\s<>\"']{1,500}")
-HOST = re.compile(r"\b(?:host|server|talking to)[ \t:]{1,5}[\w-]{1,63}(?:\.[\w-]{1,63}){1,8}", re.I)
+HOST = re.compile(r"\b(host|server|talking to)[ \t:]{1,5}[\w-]{1,63}(?:\.[\w-]{1,63}){1,8}", re.I)
 
 # From the most telling to the vaguest: the first that fits decides.
 TOLD = tuple(
@@ -184,7 +184,7 @@ def told(text: str) -> Kind | None:
     """What words alone say, or None."""
     if not text:
         return None
-    plain = " ".join(HOST.sub(" ", ADDRESS.sub("@", URL.sub(" ", text))).split())
+    plain = " ".join(HOST.sub(r"\1", ADDRESS.sub("@", URL.sub(" ", text))).split())
     for kind, pattern in TOLD:
         if pattern.search(plain):
             return kind
