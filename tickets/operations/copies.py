@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from django.db import transaction
+from django.utils.timezone import now
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from helpdesk.lib.errors import Refused
-from tickets.access import Viewer
+from helpdesk.lib.errors import NotFound, Refused
+from tickets import events
+from tickets.access import Viewer, access_ticket
 from tickets.models import Message, OutgoingEmail, Participant, Ticket
 from tickets.operations.people import checked_address, person_at
 from tickets.operations.timeline import append_change, queue_email
@@ -101,6 +104,27 @@ def put_in_copy(ticket: Ticket, viewer: Viewer, addresses: Sequence[str]) -> dic
     seat_ids = [seat.pk for seat in new]  # so that they can be taken back with it
     append_change(ticket, "copied", None, names, author=viewer.person, seats=seat_ids)
     return typed
+
+
+def leave_out(viewer: Viewer, number: int, seat_id: int) -> Ticket:
+    """Let somebody who hears in copy hear no more. A second call changes nothing.
+
+    Raises NotFound for a ticket the viewer may not see, and for a seat that is not in copy there.
+    """
+    with transaction.atomic():
+        ticket = access_ticket(viewer, number, lock=True)
+        seat = ticket.conversation.participants.filter(pk=seat_id, copied=True).first()
+        if seat is None:
+            raise NotFound
+        if seat.left_at is not None:
+            return ticket
+        seat.left_at = now()
+        seat.save(update_fields=["left_at"])
+        primary = seat.person.addresses.filter(is_primary=True).first()
+        name = primary.address if primary else str(seat.person)
+        append_change(ticket, "copied", name, None, author=viewer.person)
+        events.ticket_changed(ticket)
+        return ticket
 
 
 def queue_blind_copies(message: Message, addresses: Sequence[str]) -> None:

@@ -15,7 +15,7 @@ from django.conf import settings
 from django.db import IntegrityError, InterfaceError, OperationalError, connection, transaction
 from django.utils.timezone import now
 
-from helpdesk.lib import work
+from helpdesk.lib import prepared, work
 from helpdesk.lib.errors import GiveUp, TemporaryFailure
 from tickets import events
 from tickets.access import Viewer, access_ticket
@@ -29,8 +29,16 @@ from tickets.operations.enclosures import with_files
 from tickets.operations.filing import file_inbound
 from tickets.operations.letters import letter_for
 from tickets.operations.timeline import append_change, locked, ticket_of
+from tickets.queries import undelivered_mails
 
-__all__ = ["deliver", "fetch_mailbox", "file_inbound", "record_inbound", "retry_delivery"]
+__all__ = [
+    "deliver",
+    "fetch_mailbox",
+    "file_inbound",
+    "record_inbound",
+    "retry_all_failed",
+    "retry_delivery",
+]
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -77,7 +85,7 @@ def record_inbound(
         row.state, row.error, row.finished_at = row.State.FAILED, error, now()
     try:
         with transaction.atomic():
-            row.save(force_insert=True)
+            prepared.insert(row)
             if rings and not error:
                 work.ring_on_commit(row)
     except IntegrityError as refused:
@@ -262,6 +270,17 @@ def retry_delivery(viewer: Viewer, number: int, seq: int) -> int:
     count = work.retry(mails)
     if count:
         events.delivery_changed(mails.select_related("message")[0].message)
+    return count
+
+
+def retry_all_failed(viewer: Viewer) -> int:
+    """Send again, at once, every mail that failed for good in a ticket that the viewer can see and
+    nobody has solved. Returns how many."""
+    mails = undelivered_mails(viewer)
+    shown = list(Message.objects.filter(outgoing_emails__in=mails).distinct())
+    count = work.retry(mails)
+    for message in shown:
+        events.delivery_changed(message)
     return count
 
 

@@ -25,7 +25,8 @@ from tickets.operations import (
     solve_ticket,
     take_back,
 )
-from tickets.operations.email import retry_delivery
+from tickets.operations.copies import leave_out
+from tickets.operations.email import retry_all_failed, retry_delivery
 from tickets.views.frame import DeskRequest, desk_page, place_query
 from tickets.views.pages import show_about, show_ticket
 
@@ -89,6 +90,22 @@ def deliver(request: DeskRequest, number: int, seq: int) -> HttpResponse:
 
 @require_POST
 @desk_page
+def leave_out_copy(request: DeskRequest, number: int, seat: int) -> HttpResponse:
+    """Somebody in copy hears no more."""
+    leave_out(viewer_for(request.user), number, seat)
+    return _about(request, number)
+
+
+@require_POST
+@desk_page
+def deliver_all(request: DeskRequest) -> HttpResponse:
+    """Try again to send everything that did not arrive."""
+    retry_all_failed(viewer_for(request.user))
+    return redirect(f"{reverse('tickets:list')}?view=undelivered")
+
+
+@require_POST
+@desk_page
 def take_back_reply(request: DeskRequest, number: int, seq: int) -> HttpResponse:
     """Take a reply back before it leaves: its words are in the box again, and not sent.
 
@@ -99,7 +116,8 @@ def take_back_reply(request: DeskRequest, number: int, seq: int) -> HttpResponse
     if request.htmx:
         files = [upload_json(file) for file in draft.files]
         return JsonResponse({"body": draft.body, "files": files, "cc": draft.cc, "bcc": draft.bcc})
-    form = ComposerForm(initial={"body": draft.body})
+    copies = {"cc": ", ".join(draft.cc), "bcc": ", ".join(draft.bcc)}
+    form = ComposerForm(initial={"body": draft.body, **copies})
     return show_ticket(request, viewer, access_ticket(viewer, number), form)
 
 
@@ -116,6 +134,8 @@ def _compose(
     if form.is_valid():
         words = form.cleaned_data
         files = words.pop("file")
+        if kind == Message.Kind.NOTE:
+            del words["cc"], words["bcc"]
         message = post(viewer, ticket.conversation_id, via=Message.Via.WEB, files=files, **words)
         shown = [file.attachment.uuid for file in message.files.all()] if files else []
         if (message.kind, message.body, shown) == (kind, words["body"], files):

@@ -56,6 +56,8 @@ def change_sentence(message: Message, viewer: Viewer) -> SafeString:
             )
         case {"field": "reply"}:
             return format_html(_("{who} took back a reply before it left"), who=who)
+        case {"field": "copied", "old": str(old)}:
+            return format_html(_("{who} took {old} out of copy"), who=who, old=_name(old))
         case {"field": "copied", "new": str(new)}:
             return format_html(_("{who} put {new} in copy"), who=who, new=_name(new))
         case {"field": "participant", "new": str(new)}:
