@@ -10,6 +10,7 @@ from django.utils.timezone import now
 
 from helpdesk.lib.doctor import Finding
 from helpdesk.lib.text import preview
+from tickets.mail.route import Route
 from tickets.mail.send import reach
 from tickets.models import Mailbox
 
@@ -33,7 +34,7 @@ def mailboxes() -> Finding:
 
 def mail_out() -> Finding:
     """Connects and logs in; sends nothing."""
-    found = reach(settings.SMTP_URL)
+    found = reach(Route.of(settings.SMTP_URL))
     if settings.SMTP_URL.startswith("folder:"):
         return Finding("warning", found, "Set SMTP_URL, or nobody gets our mail.")
     return Finding("ok", found)
