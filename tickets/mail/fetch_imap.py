@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 from typing import Protocol
 
 from helpdesk.lib.errors import TemporaryFailure
+from tickets.mail.xoauth2 import XOAUTH2, response
 
 SOCKET_SECONDS = 20
 UIDS_PER_SEARCH = 20_000  # keeps the answer under imaplib's limit of 1 MB a line
@@ -95,42 +96,63 @@ class Folder:
 
 
 @contextmanager
-def opened(account: Account, *, writable: bool) -> Iterator[Folder]:
+def opened(account: Account, *, writable: bool, token: str = "") -> Iterator[Folder]:
     """The folder of an account, opened for reading only unless `writable`.
 
-    Raises TemporaryFailure with a sentence that says which step failed.
+    `token` is an OAuth2 access token, where the account has no password. Raises TemporaryFailure
+    with a sentence that says which step failed.
     """
-    where = f"{account.host}:{account.port}"
-    with _as_temporary(f"{where} cannot be reached"):
-        server = _connected(account)
+    server = connected(account)
     try:
-        with _as_temporary(f"{where} refused the login of {account.username}"):
-            server.login(account.username, account.password)
-        with _as_temporary(f"{where} has no folder {account.folder}"):
-            quoted = '"' + account.folder.replace("\\", "\\\\").replace('"', '\\"') + '"'
-            status, data = server.select(quoted, readonly=not writable)
-            if status != "OK":
-                raise imaplib.IMAP4.error(_words(data))
-        uidvalidity = _number(server, "UIDVALIDITY")
-        if uidvalidity is None:
-            raise TemporaryFailure(f"{where} names no UIDVALIDITY for {account.folder}.")
-        yield Folder(server, uidvalidity=uidvalidity, uid_next=_number(server, "UIDNEXT"))
+        log_in(server, account, token)
+        yield select(server, account, writable=writable)
     finally:
         with suppress(imaplib.IMAP4.error, OSError):
             server.logout()
 
 
-def _connected(account: Account) -> imaplib.IMAP4:
-    if not account.tls:
-        return imaplib.IMAP4(account.host, account.port, timeout=SOCKET_SECONDS)
-    context = ssl.create_default_context()
-    if account.port != STARTTLS_PORT:
-        return imaplib.IMAP4_SSL(
-            account.host, account.port, ssl_context=context, timeout=SOCKET_SECONDS
-        )
-    server = imaplib.IMAP4(account.host, account.port, timeout=SOCKET_SECONDS)
-    server.starttls(context)
-    return server
+def connected(account: Account) -> imaplib.IMAP4:
+    """A connection to the server of an account, encrypted if it wants that."""
+    with _as_temporary(f"{account.host}:{account.port} cannot be reached"):
+        if not account.tls:
+            return imaplib.IMAP4(account.host, account.port, timeout=SOCKET_SECONDS)
+        if account.port != STARTTLS_PORT:
+            return imaplib.IMAP4_SSL(
+                account.host, account.port, ssl_context=tls_context(), timeout=SOCKET_SECONDS
+            )
+        server = imaplib.IMAP4(account.host, account.port, timeout=SOCKET_SECONDS)
+        server.starttls(tls_context())
+        return server
+
+
+def log_in(server: imaplib.IMAP4, account: Account, token: str = "") -> None:
+    """Say who we are, with a token in place of the password if there is one."""
+    refused = f"{account.host}:{account.port} refused the login of {account.username}"
+    with _as_temporary(refused):
+        if token:
+            said = response(account.username, token).encode()
+            # A question is the server's reason to refuse; an empty line lets it do so.
+            server.authenticate(XOAUTH2, lambda question: b"" if question else said)
+        else:
+            server.login(account.username, account.password)
+
+
+def select(server: imaplib.IMAP4, account: Account, *, writable: bool) -> Folder:
+    """Open the folder of an account that is logged in."""
+    where = f"{account.host}:{account.port}"
+    with _as_temporary(f"{where} has no folder {account.folder}"):
+        quoted = '"' + account.folder.replace("\\", "\\\\").replace('"', '\\"') + '"'
+        status, data = server.select(quoted, readonly=not writable)
+        if status != "OK":
+            raise imaplib.IMAP4.error(_words(data))
+    uidvalidity = _number(server, "UIDVALIDITY")
+    if uidvalidity is None:
+        raise TemporaryFailure(f"{where} names no UIDVALIDITY for {account.folder}.")
+    return Folder(server, uidvalidity=uidvalidity, uid_next=_number(server, "UIDNEXT"))
+
+
+def tls_context() -> ssl.SSLContext:
+    return ssl.create_default_context()
 
 
 @contextmanager
