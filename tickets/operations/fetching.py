@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import islice
 from typing import TypeVar
 
@@ -17,13 +17,18 @@ from helpdesk.lib import work
 from helpdesk.lib.errors import TemporaryFailure
 from tickets.mail import fetch_folder, fetch_imap
 from tickets.mail.parse import RAW_MAX_BYTES
+from tickets.mail.trial import trial_in
 from tickets.models import InboundEmail, Mailbox
+from tickets.operations.beginning import pass_over
+from tickets.operations.sign_in import access_token
 
 T = TypeVar("T")
 
 FETCH_AT_ONCE = 25  # mails between two moves of the cursor
 FETCH_MAX_MAILS = 2_000  # in one run; the next run goes on
 FETCH_MAX_SECONDS = 60
+BEGIN_SLACK = timedelta(minutes=5)  # the server's clock may be ahead of ours
+TRIAL = "It is the test mail of the set-up."
 
 
 def record_inbound(
@@ -42,7 +47,7 @@ def record_inbound(
     `source` says how it came. A mail that the same mailbox already recorded under the same
     (uidvalidity, uid) is not stored again: the answer is None. `problems` are kept with what the
     parser finds. With `error` the row is kept as failed, to be retried by hand. A caller who files
-    it at once says so with `rings=False`.
+    it at once says so with `rings=False`. The set-up page's test mail is recorded as ignored.
     """
     row = InboundEmail(
         mailbox=mailbox,
@@ -56,6 +61,9 @@ def record_inbound(
     )
     if error:
         row.state, row.error, row.finished_at = row.State.FAILED, error, now()
+    elif trial := trial_in(raw):
+        row.state, row.finished_at, rings = row.State.DONE, now(), False
+        row.decision, row.reason, row.rfc_message_id = row.Decision.IGNORED, TRIAL, trial
     try:
         with transaction.atomic():
             row.save(force_insert=True)
@@ -122,7 +130,11 @@ def _too_large(size: int) -> str:
 
 def _fetch_imap(mailbox: Mailbox) -> None:
     stop_at = time.monotonic() + FETCH_MAX_SECONDS
-    with fetch_imap.opened(mailbox, writable=mailbox.mark_seen) as folder:
+    token = access_token(mailbox)
+    with fetch_imap.opened(mailbox, writable=mailbox.mark_seen, token=token) as folder:
+        if mailbox.begins_at is not None:
+            _begin(mailbox, folder, mailbox.begins_at)
+            return
         last_uid = mailbox.last_uid if mailbox.uidvalidity == folder.uidvalidity else 0
         uids = islice(folder.uids_after(last_uid), FETCH_MAX_MAILS)
         for some in _by_few(uids):
@@ -135,6 +147,20 @@ def _fetch_imap(mailbox: Mailbox) -> None:
                 folder.mark_seen(some)
             if time.monotonic() > stop_at:
                 return
+
+
+def _begin(mailbox: Mailbox, folder: fetch_imap.Folder, begins_at: datetime) -> None:
+    """The first fetch of a mailbox that takes only what comes from a moment on."""
+    there = [*folder.uids_after(0)]
+    ours = folder.uids_since(begins_at - BEGIN_SLACK)
+    for some in _by_few(uid for uid in there if uid in ours):
+        for uid, size in folder.sizes(some).items():
+            _record_from_server(mailbox, folder, uid, size)
+    pass_over(
+        mailbox,
+        ({"uidvalidity": folder.uidvalidity, "uid": uid} for uid in there if uid not in ours),
+    )
+    _move_cursor(mailbox, folder.uidvalidity, there[-1] if there else 0)
 
 
 def _record_from_server(

@@ -38,6 +38,7 @@ from tickets.models.tickets import SUBJECT_MAX_CHARS
 from tickets.operations.files import remember_files
 from tickets.operations.people import give_address, new_person
 from tickets.operations.related import Facts, look_up
+from tickets.operations.sign_in import access_token
 from tickets.operations.timeline import (
     announce,
     append_change,
@@ -152,7 +153,7 @@ def _fetched_again(row: InboundEmail) -> bytes:
     if mailbox is None:
         raise GiveUp("The mailbox it lay in is no longer known.")
     try:
-        with fetch_imap.opened(mailbox, writable=False) as folder:
+        with fetch_imap.opened(mailbox, writable=False, token=access_token(mailbox)) as folder:
             if folder.uidvalidity != row.uidvalidity:
                 raise GiveUp("The folder it lay in was made anew.")
             raw = folder.raw(row.uid or 0)
