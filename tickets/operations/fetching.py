@@ -15,7 +15,7 @@ from django.utils.timezone import now
 
 from helpdesk.lib import work
 from helpdesk.lib.errors import TemporaryFailure
-from tickets.mail import fetch_folder, fetch_imap
+from tickets.mail import fetch_folder, fetch_imap, fetch_pop3
 from tickets.mail.parse import RAW_MAX_BYTES
 from tickets.mail.trial import trial_in
 from tickets.models import InboundEmail, Mailbox
@@ -28,6 +28,7 @@ FETCH_AT_ONCE = 25  # mails between two moves of the cursor
 FETCH_MAX_MAILS = 2_000  # in one run; the next run goes on
 FETCH_MAX_SECONDS = 60
 BEGIN_SLACK = timedelta(minutes=5)  # the server's clock may be ahead of ours
+ONCE = ("inboundemail_uid_once", "inboundemail_uidl_once")
 TRIAL = "It is the test mail of the set-up."
 
 
@@ -37,6 +38,7 @@ def record_inbound(
     mailbox: Mailbox | None = None,
     uidvalidity: int | None = None,
     uid: int | None = None,
+    uidl: str | None = None,
     source: str = "",
     problems: Sequence[str] = (),
     error: str = "",
@@ -45,14 +47,16 @@ def record_inbound(
     """Store a mail byte for byte and ask for it to be filed. It is safe once this returns.
 
     `source` says how it came. A mail that the same mailbox already recorded under the same
-    (uidvalidity, uid) is not stored again: the answer is None. `problems` are kept with what the
-    parser finds. With `error` the row is kept as failed, to be retried by hand. A caller who files
-    it at once says so with `rings=False`. The set-up page's test mail is recorded as ignored.
+    (uidvalidity, uid) or `uidl` is not stored again: the answer is None. `problems` are kept with
+    what the parser finds. With `error` the row is kept as failed, to be retried by hand. A caller
+    who files it at once says so with `rings=False`. The set-up page's test mail is recorded as
+    ignored.
     """
     row = InboundEmail(
         mailbox=mailbox,
         uidvalidity=uidvalidity,
         uid=uid,
+        uidl=uidl,
         source=source[:500],
         raw=raw,
         size_bytes=len(raw),
@@ -70,7 +74,7 @@ def record_inbound(
             if rings and not error:
                 work.ring_on_commit(row)
     except IntegrityError as refused:
-        if uid is None or "inboundemail_uid_once" not in str(refused):
+        if not any(name in str(refused) for name in ONCE):
             raise
         return None
     return row
@@ -84,7 +88,9 @@ def fetch_mailbox(mailbox: Mailbox) -> None:
     """
     if mailbox.kind == Mailbox.Kind.FOLDER:
         _fetch_folder(mailbox)
-    else:
+    elif mailbox.kind == Mailbox.Kind.POP3:
+        _fetch_pop3(mailbox)
+    elif mailbox.kind == Mailbox.Kind.IMAP:
         _fetch_imap(mailbox)
     with work.closing(mailbox) as fields:
         fields["last_ok_at"] = now()
@@ -184,7 +190,43 @@ def _record_from_server(
     )
 
 
-def _move_cursor(mailbox: Mailbox, uidvalidity: int, last_uid: int) -> None:
+def _fetch_pop3(mailbox: Mailbox) -> None:
+    stop_at = time.monotonic() + FETCH_MAX_SECONDS
+    with fetch_pop3.opened(mailbox, token=access_token(mailbox)) as maildrop:
+        places = maildrop.places()
+        if mailbox.begins_at is not None:  # when a mail came, POP3 does not say
+            pass_over(mailbox, ({"uidl": uidl} for uidl in places))
+            _move_cursor(mailbox, None, 0)
+            return
+        known = InboundEmail.objects.filter(mailbox=mailbox, uidl__in=places)
+        new = places.keys() - set(known.values_list("uidl", flat=True))
+        for uidl in islice((uidl for uidl in places if uidl in new), FETCH_MAX_MAILS):
+            _record_from_maildrop(mailbox, maildrop, uidl, places[uidl])
+            if time.monotonic() > stop_at:
+                return
+
+
+def _record_from_maildrop(
+    mailbox: Mailbox, maildrop: fetch_pop3.Maildrop, uidl: str, place: fetch_pop3.Place
+) -> InboundEmail | None:
+    raw, problems, refused = b"", [], ""
+    try:
+        if place.size_bytes > RAW_MAX_BYTES:
+            problems.append(_too_large(place.size_bytes))
+        raw = maildrop.raw(place.number, header_only=bool(problems))
+    except fetch_pop3.NotHandedOver as error:
+        refused = str(error)
+    return record_inbound(
+        raw,
+        mailbox=mailbox,
+        uidl=uidl,
+        source=f"{mailbox.username}, mail {uidl}",
+        problems=problems,
+        error=refused,
+    )
+
+
+def _move_cursor(mailbox: Mailbox, uidvalidity: int | None, last_uid: int) -> None:
     """After the mails are committed, and only while the mailbox is ours."""
     mine = Mailbox.objects.filter(pk=mailbox.pk, lease=mailbox.lease)
     until = now() + timedelta(seconds=mailbox.LEASE_SECONDS)
