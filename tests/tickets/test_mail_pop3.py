@@ -6,6 +6,7 @@ import socket
 from collections.abc import Iterator
 
 import pytest
+from django.utils.timezone import now
 
 from helpdesk.lib import work
 from tests.fakes.certificates import Certificate, certificate
@@ -15,7 +16,6 @@ from tests.tickets.test_mail_imap import fetch, file_all
 from tickets.mail import fetch_pop3
 from tickets.models import InboundEmail, Inbox, Mailbox, Message, Ticket
 from tickets.operations import fetching
-from tickets.operations.beginning import PASSED_OVER
 
 pytestmark = pytest.mark.django_db
 
@@ -109,15 +109,12 @@ def test_the_same_mail_under_the_same_name_is_one_row(inbox: Inbox, server: Serv
 
 def test_a_mailbox_may_begin_with_what_comes_from_now_on(server: Server, inbox: Inbox) -> None:
     put(server, "now", mail("Old."))
-    mailbox = mailbox_on(server, inbox, "now")
-    mailbox.begin_now()
-    mailbox.save()
-    fetch(mailbox)
+    mailbox = fetch(mailbox_on(server, inbox, "now", began_at=now()))
     put(server, "now", mail("New."))
     fetch(mailbox)
     file_all()
     assert [m.body for m in Message.objects.all()] == ["New."]
-    assert InboundEmail.objects.filter(reason=PASSED_OVER, state="done").count() == 1
+    assert InboundEmail.objects.filter(reason=fetching.PASSED_OVER, state="done").count() == 1
 
 
 @pytest.mark.parametrize("port", ["pop3_port", "pop3_tls_port"])

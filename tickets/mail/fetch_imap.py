@@ -9,10 +9,8 @@ from __future__ import annotations
 import imaplib
 import re
 import ssl
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from datetime import datetime, timedelta
 from typing import Protocol
 
 from helpdesk.lib.errors import TemporaryFailure
@@ -20,10 +18,7 @@ from tickets.mail.xoauth2 import XOAUTH2, response
 
 SOCKET_SECONDS = 20
 UIDS_PER_SEARCH = 20_000  # keeps the answer under imaplib's limit of 1 MB a line
-UIDS_PER_FETCH = 500
 STARTTLS_PORT = 143
-MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-UID = re.compile(rb"\bUID (\d+)")
 TOOK = re.compile(r"\s*\(\d[\d.]* \+ \d.*? secs\)")
 UID_AND_SIZE = re.compile(rb"UID (\d+)\b.*?RFC822\.SIZE (\d+)|RFC822\.SIZE (\d+)\b.*?UID (\d+)")
 
@@ -71,22 +66,6 @@ class Folder:
         found = {int(uid) for line in data if isinstance(line, bytes) for uid in line.split()}
         # `n:*` names the last mail even when its UID is below n.
         return sorted(uid for uid in found if uid >= start)
-
-    def uids_since(self, moment: datetime) -> set[int]:
-        """UIDs of the mails that arrived at this moment or later."""
-        day = moment - timedelta(days=1)  # the server's day may not be ours
-        _, data = self._uid("SEARCH", "SINCE", f"{day.day}-{MONTHS[day.month - 1]}-{day.year}")
-        uids = [uid.decode() for line in data if isinstance(line, bytes) for uid in line.split()]
-        since = set()
-        for start in range(0, len(uids), UIDS_PER_FETCH):
-            some = ",".join(uids[start : start + UIDS_PER_FETCH])
-            _, data = self._uid("FETCH", some, "(UID INTERNALDATE)")
-            for line in data:
-                arrived = imaplib.Internaldate2tuple(line) if isinstance(line, bytes) else None
-                uid = UID.search(line) if isinstance(line, bytes) else None
-                if arrived and uid and time.mktime(arrived) >= moment.timestamp():
-                    since.add(int(uid[1]))
-        return since
 
     def sizes(self, uids: list[int]) -> dict[int, int]:
         """Bytes by UID, of those that are still there."""

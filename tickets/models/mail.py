@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import GinIndex
@@ -138,18 +138,6 @@ class Mailbox(Work):
 
     def next_due_at(self) -> datetime:
         return now() + timedelta(seconds=self.fetch_every_seconds)
-
-    def begin_now(self) -> None:
-        """Mail that lies on the server before this moment is not for us."""
-        self.uidvalidity, self.last_uid = None, -int(now().timestamp())
-
-    @property
-    def begins_at(self) -> datetime | None:
-        """Where the first fetch is still to come: what came before this moment is passed over.
-
-        It stands in `last_uid`, as a negative number, until there is a UID to stand there.
-        """
-        return datetime.fromtimestamp(-self.last_uid, UTC) if self.last_uid < 0 else None
 
 
 class MailboxAlarm(Work):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from itertools import islice
 from typing import TypeVar
 
@@ -19,7 +19,6 @@ from tickets.mail import fetch_folder, fetch_imap, fetch_pop3
 from tickets.mail.parse import RAW_MAX_BYTES
 from tickets.mail.trial import trial_in
 from tickets.models import InboundEmail, Mailbox
-from tickets.operations.beginning import pass_over
 from tickets.operations.sign_in import access_token
 
 T = TypeVar("T")
@@ -27,7 +26,8 @@ T = TypeVar("T")
 FETCH_AT_ONCE = 25  # mails between two moves of the cursor
 FETCH_MAX_MAILS = 2_000  # in one run; the next run goes on
 FETCH_MAX_SECONDS = 60
-BEGIN_SLACK = timedelta(minutes=5)  # the server's clock may be ahead of ours
+ROWS_AT_ONCE = 2_000
+PASSED_OVER = "It was there before this mailbox was set up."
 ONCE = ("inboundemail_uid_once", "inboundemail_uidl_once")
 TRIAL = "It is the test mail of the set-up."
 
@@ -138,9 +138,6 @@ def _fetch_imap(mailbox: Mailbox) -> None:
     stop_at = time.monotonic() + FETCH_MAX_SECONDS
     token = access_token(mailbox)
     with fetch_imap.opened(mailbox, writable=mailbox.mark_seen, token=token) as folder:
-        if mailbox.begins_at is not None:
-            _begin(mailbox, folder, mailbox.begins_at)
-            return
         last_uid = mailbox.last_uid if mailbox.uidvalidity == folder.uidvalidity else 0
         uids = islice(folder.uids_after(last_uid), FETCH_MAX_MAILS)
         for some in _by_few(uids):
@@ -153,20 +150,6 @@ def _fetch_imap(mailbox: Mailbox) -> None:
                 folder.mark_seen(some)
             if time.monotonic() > stop_at:
                 return
-
-
-def _begin(mailbox: Mailbox, folder: fetch_imap.Folder, begins_at: datetime) -> None:
-    """The first fetch of a mailbox that takes only what comes from a moment on."""
-    there = [*folder.uids_after(0)]
-    ours = folder.uids_since(begins_at - BEGIN_SLACK)
-    for some in _by_few(uid for uid in there if uid in ours):
-        for uid, size in folder.sizes(some).items():
-            _record_from_server(mailbox, folder, uid, size)
-    pass_over(
-        mailbox,
-        ({"uidvalidity": folder.uidvalidity, "uid": uid} for uid in there if uid not in ours),
-    )
-    _move_cursor(mailbox, folder.uidvalidity, there[-1] if there else 0)
 
 
 def _record_from_server(
@@ -194,9 +177,8 @@ def _fetch_pop3(mailbox: Mailbox) -> None:
     stop_at = time.monotonic() + FETCH_MAX_SECONDS
     with fetch_pop3.opened(mailbox, token=access_token(mailbox)) as maildrop:
         places = maildrop.places()
-        if mailbox.begins_at is not None:  # when a mail came, POP3 does not say
-            pass_over(mailbox, ({"uidl": uidl} for uidl in places))
-            _move_cursor(mailbox, None, 0)
+        if mailbox.began_at is not None and mailbox.last_ok_at is None:
+            _pass_over(mailbox, places)
             return
         known = InboundEmail.objects.filter(mailbox=mailbox, uidl__in=places)
         new = places.keys() - set(known.values_list("uidl", flat=True))
@@ -204,6 +186,26 @@ def _fetch_pop3(mailbox: Mailbox) -> None:
             _record_from_maildrop(mailbox, maildrop, uidl, places[uidl])
             if time.monotonic() > stop_at:
                 return
+
+
+def _pass_over(mailbox: Mailbox, uidls: Iterable[str]) -> None:
+    """Leave alone what lies there when a mailbox begins. When a mail came POP3 does not say, so
+    each gets a row; those that have one keep it, so that a crash repeats nothing."""
+    rows = [
+        InboundEmail(
+            mailbox=mailbox,
+            uidl=uidl,
+            raw=b"",
+            size_bytes=0,
+            source=f"{mailbox.username}, mail {uidl}",
+            state=InboundEmail.State.DONE,
+            finished_at=now(),
+            decision=InboundEmail.Decision.IGNORED,
+            reason=PASSED_OVER,
+        )
+        for uidl in uidls
+    ]
+    InboundEmail.objects.bulk_create(rows, batch_size=ROWS_AT_ONCE, ignore_conflicts=True)
 
 
 def _record_from_maildrop(
@@ -226,7 +228,7 @@ def _record_from_maildrop(
     )
 
 
-def _move_cursor(mailbox: Mailbox, uidvalidity: int | None, last_uid: int) -> None:
+def _move_cursor(mailbox: Mailbox, uidvalidity: int, last_uid: int) -> None:
     """After the mails are committed, and only while the mailbox is ours."""
     mine = Mailbox.objects.filter(pk=mailbox.pk, lease=mailbox.lease)
     until = now() + timedelta(seconds=mailbox.LEASE_SECONDS)
