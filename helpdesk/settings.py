@@ -186,6 +186,7 @@ def every(task: str, seconds: float) -> dict[str, Any]:
 CELERY_BEAT_SCHEDULE = {
     "sweep": every("tickets.sweep", SWEEP_EVERY_SECONDS),
     "fold counts": every("tickets.fold_counts", 30),
+    "watch mailboxes": every("tickets.watch_mailboxes", 30),
     "purge files": every("attachments.purge", 3_600),
     "find unanswered": every("ai.find_unanswered", SWEEP_EVERY_SECONDS),
 }
@@ -269,6 +270,7 @@ ADDRESS_UPLOADS_PER_MINUTE: int = env.ADDRESS_UPLOADS_PER_MINUTE
 SMTP_URL: str = env.SMTP_URL or f"folder:{DATA_DIR / 'mail' / 'out'}"
 CLAMD_URL: str = env.CLAMD_URL
 FETCH_EVERY_SECONDS: int = env.FETCH_EVERY_SECONDS
+OUTGOING_UNDO_SECONDS: int = env.OUTGOING_UNDO_SECONDS
 MAIL_FILES_MAX_MB: int = env.MAIL_FILES_MAX_MB
 FILE_LINK_DAYS: int = env.FILE_LINK_DAYS
 FILE_LINKS_PER_MINUTE: int = env.FILE_LINKS_PER_MINUTE

@@ -12,7 +12,7 @@ from helpdesk.lib import work
 from tests.fakes.certificates import Certificate, certificate
 from tests.fakes.imap import PASSWORD, Server, dovecot_or_skip, flags, free_port, put
 from tests.fakes.mails import mail
-from tests.tickets.test_mail_imap import fetch, file_all
+from tests.tickets.fetching import fetch, file_all
 from tickets.mail import fetch_pop3
 from tickets.models import InboundEmail, Inbox, Mailbox, Message, Ticket
 from tickets.operations import fetching

@@ -8,7 +8,7 @@ import pytest
 from django.utils.timezone import now
 
 from tests.fakes.mails import mail
-from tests.tickets.test_mail_imap import file_all
+from tests.tickets.fetching import file_all
 from tickets.mail import trial
 from tickets.models import Inbox, Ticket
 from tickets.operations import fetching

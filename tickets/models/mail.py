@@ -8,6 +8,7 @@ from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import GinIndex
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Now
 from django.utils.timezone import now
 from django.utils.translation import gettext_lazy as _
 
@@ -18,6 +19,7 @@ from tickets.models.people import Person
 from tickets.models.tickets import SUBJECT_MAX_CHARS
 
 MESSAGE_ID_MAX_CHARS = 255
+READ_AT_ONCE_BYTES = 1_000_000
 
 
 class Mailbox(Work):
@@ -114,6 +116,10 @@ class Mailbox(Work):
     )
     uidvalidity = models.BigIntegerField(null=True, blank=True, editable=False)
     last_uid = models.BigIntegerField(default=0, editable=False)
+    # Told to begin from now on: what came earlier and lies at or below `floor_uid` is not ours.
+    began_at = models.DateTimeField(null=True, blank=True, editable=False)
+    floor_uid = models.BigIntegerField(default=0, db_default=0, editable=False)
+    created_at = models.DateTimeField(default=now, db_default=Now(), editable=False)
     last_ok_at = models.DateTimeField(_("last fetched at"), null=True, blank=True, editable=False)
     # When server and ledger were last compared, and how many mails the ledger lacked then.
     compared_at = models.DateTimeField(_("compared at"), null=True, blank=True, editable=False)
@@ -188,6 +194,8 @@ class InboundEmail(Work):
 
     TASK = "tickets.file_inbound"
     RETRY_SECONDS = (5, 60, 600)
+    # A large mail is read piece by piece: see operations.stored.raw_of.
+    CLAIMED_AS = {"raw": f"CASE WHEN size_bytes <= {READ_AT_ONCE_BYTES} THEN raw ELSE '' END"}
 
     mailbox = models.ForeignKey(
         Mailbox,

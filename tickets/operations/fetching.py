@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import timedelta
+from functools import partial
 from itertools import islice
 from typing import TypeVar
 
@@ -13,12 +13,13 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.utils.timezone import now
 
-from helpdesk.lib import work
+from helpdesk.lib import prepared, work
 from helpdesk.lib.errors import TemporaryFailure
 from tickets.mail import fetch_folder, fetch_imap, fetch_pop3
 from tickets.mail.parse import RAW_MAX_BYTES
 from tickets.mail.trial import trial_in
 from tickets.models import InboundEmail, Mailbox
+from tickets.operations import ledger
 from tickets.operations.sign_in import access_token
 
 T = TypeVar("T")
@@ -30,6 +31,7 @@ ROWS_AT_ONCE = 2_000
 PASSED_OVER = "It was there before this mailbox was set up."
 ONCE = ("inboundemail_uid_once", "inboundemail_uidl_once")
 TRIAL = "It is the test mail of the set-up."
+LARGE_BYTES = 5_000_000  # after a mail larger than this the cursor moves at once
 
 
 def record_inbound(
@@ -70,7 +72,7 @@ def record_inbound(
         row.decision, row.reason, row.rfc_message_id = row.Decision.IGNORED, TRIAL, trial
     try:
         with transaction.atomic():
-            row.save(force_insert=True)
+            prepared.insert(row)
             if rings and not error:
                 work.ring_on_commit(row)
     except IntegrityError as refused:
@@ -86,12 +88,15 @@ def fetch_mailbox(mailbox: Mailbox) -> None:
     One mail that cannot be had never delays the next. Raises TemporaryFailure if the mailbox
     cannot be reached or a file could not be read; what was read before stays recorded.
     """
-    if mailbox.kind == Mailbox.Kind.FOLDER:
-        _fetch_folder(mailbox)
-    elif mailbox.kind == Mailbox.Kind.POP3:
-        _fetch_pop3(mailbox)
-    elif mailbox.kind == Mailbox.Kind.IMAP:
-        _fetch_imap(mailbox)
+    match mailbox.kind:
+        case Mailbox.Kind.FOLDER:
+            _fetch_folder(mailbox)
+        case Mailbox.Kind.IMAP:
+            _fetch_imap(mailbox)
+        case Mailbox.Kind.POP3:
+            _fetch_pop3(mailbox)
+        case Mailbox.Kind.HOOK:
+            pass  # its mails are brought
     with work.closing(mailbox) as fields:
         fields["last_ok_at"] = now()
 
@@ -135,39 +140,85 @@ def _too_large(size: int) -> str:
 
 
 def _fetch_imap(mailbox: Mailbox) -> None:
+    """A line that breaks in the middle of a mail is tried once more; where it breaks there again
+    while others come through, that mail is recorded as failed and the rest goes on."""
     stop_at = time.monotonic() + FETCH_MAX_SECONDS
     token = access_token(mailbox)
-    with fetch_imap.opened(mailbox, writable=mailbox.mark_seen, token=token) as folder:
-        last_uid = mailbox.last_uid if mailbox.uidvalidity == folder.uidvalidity else 0
-        uids = islice(folder.uids_after(last_uid), FETCH_MAX_MAILS)
-        for some in _by_few(uids):
-            sizes = folder.sizes(some)
-            for uid in some:
-                if uid in sizes:  # otherwise somebody has just removed it
-                    _record_from_server(mailbox, folder, uid, sizes[uid])
-            _move_cursor(mailbox, folder.uidvalidity, some[-1])
-            if mailbox.mark_seen:
-                folder.mark_seen(some)
-            if time.monotonic() > stop_at:
-                return
+    suspect: int | None = None
+    given_up = False
+    while True:
+        try:
+            with fetch_imap.opened(mailbox, writable=mailbox.mark_seen, token=token) as folder:
+                _look_into(mailbox, folder, stop_at)
+            return
+        except fetch_imap.BrokeOff as broke:
+            if broke.uid != suspect:
+                suspect = broke.uid
+                continue
+            if given_up:  # a second one in one run: it is the server, not the mail
+                raise
+            given_up = True
+            _record_kept_back(mailbox, broke)
+
+
+def _look_into(mailbox: Mailbox, folder: fetch_imap.Folder, stop_at: float) -> None:
+    ledger.turn_to(mailbox, folder)
+    most = FETCH_MAX_MAILS
+    span = ledger.span_of(mailbox, low=mailbox.last_uid + 1, high=folder.highest_uid)
+    uids = folder.uids(span, most=most) if span.low <= span.high else []
+    for some in _by_few(uids):
+        recorded = _record_some(mailbox, folder, some)
+        _move_cursor(mailbox, some[-1])
+        if mailbox.mark_seen and recorded:
+            folder.mark_seen(recorded)
+        if time.monotonic() > stop_at:
+            return
+    if len(uids) == most:
+        return
+    if span.high - mailbox.last_uid > fetch_imap.MAILS_PER_SEARCH:
+        _move_cursor(mailbox, span.high)  # past a gap, which is not to be searched again
+    if ledger.is_due(mailbox):
+        ledger.note(mailbox, last_ok_at=now())
+        found = partial(_record_from_server, mailbox, folder, how="found by comparing")
+        ledger.compare(mailbox, folder, found)
+
+
+def _record_some(mailbox: Mailbox, folder: fetch_imap.Folder, uids: Sequence[int]) -> list[int]:
+    """Those of them that are ours and still there; what is recorded is not asked for again."""
+    known = ledger.known_uids(mailbox, uids)
+    outlines = folder.outlines(uids)
+    ours = [uid for uid in uids if uid in outlines and ledger.is_ours(mailbox, uid, outlines[uid])]
+    for uid in ours:
+        if uid not in known:
+            _record_from_server(mailbox, folder, uid, outlines[uid])
+        if outlines[uid].size > LARGE_BYTES:
+            _move_cursor(mailbox, uid)
+    return ours
 
 
 def _record_from_server(
-    mailbox: Mailbox, folder: fetch_imap.Folder, uid: int, size: int
+    mailbox: Mailbox,
+    folder: fetch_imap.Folder,
+    uid: int,
+    outline: fetch_imap.Outline,
+    *,
+    how: str = "",
 ) -> InboundEmail | None:
     raw, problems, refused = b"", [], ""
     try:
-        if size > RAW_MAX_BYTES:
-            problems.append(_too_large(size))
+        if outline.size > RAW_MAX_BYTES:
+            problems.append(_too_large(outline.size))
         raw = folder.raw(uid, header_only=bool(problems))
     except fetch_imap.NotHandedOver as error:
+        if uid not in folder.outlines([uid]):
+            return None  # somebody has just removed it
         refused = str(error)
     return record_inbound(
         raw,
         mailbox=mailbox,
         uidvalidity=folder.uidvalidity,
         uid=uid,
-        source=f"{mailbox.username}, {mailbox.folder}, mail {uid}",
+        source=_source(mailbox, uid, how),
         problems=problems,
         error=refused,
     )
@@ -228,10 +279,22 @@ def _record_from_maildrop(
     )
 
 
-def _move_cursor(mailbox: Mailbox, uidvalidity: int, last_uid: int) -> None:
+def _record_kept_back(mailbox: Mailbox, broke: fetch_imap.BrokeOff) -> None:
+    record_inbound(
+        b"",
+        mailbox=mailbox,
+        uidvalidity=mailbox.uidvalidity,
+        uid=broke.uid,
+        source=_source(mailbox, broke.uid),
+        error=f"Each time this mail was asked for, the line broke: {broke}",
+    )
+
+
+def _source(mailbox: Mailbox, uid: int, how: str = "") -> str:
+    place = f"{mailbox.username}, {mailbox.folder}, mail {uid}"
+    return f"{place}, {how}" if how else place
+
+
+def _move_cursor(mailbox: Mailbox, last_uid: int) -> None:
     """After the mails are committed, and only while the mailbox is ours."""
-    mine = Mailbox.objects.filter(pk=mailbox.pk, lease=mailbox.lease)
-    until = now() + timedelta(seconds=mailbox.LEASE_SECONDS)
-    if not mine.update(uidvalidity=uidvalidity, last_uid=last_uid, leased_until=until):
-        raise work.LeaseLost
-    mailbox.uidvalidity, mailbox.last_uid = uidvalidity, last_uid
+    ledger.note(mailbox, last_uid=last_uid, last_ok_at=now())

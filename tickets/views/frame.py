@@ -5,13 +5,15 @@ from __future__ import annotations
 import zoneinfo
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec
 from urllib.parse import urlencode
 
 from django.contrib.auth.views import redirect_to_login
-from django.db.models import Subquery
-from django.db.models.functions import JSONObject
+from django.contrib.postgres.expressions import ArraySubquery
+from django.db.models import Count, OuterRef, Subquery
+from django.db.models.functions import Coalesce, JSONObject
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.utils.cache import add_never_cache_headers
@@ -19,8 +21,8 @@ from django.utils.translation import gettext as _
 from django_htmx.middleware import HtmxDetails
 
 from helpdesk.lib.errors import NotFound
-from tickets.access import Viewer, visible_inboxes
-from tickets.models import Desk, Inbox, User
+from tickets.access import Viewer, visible_alarms, visible_inboxes
+from tickets.models import Desk, Inbox, Ticket, User
 from tickets.queries import (
     PAGE_ROWS,
     VIEWS,
@@ -30,10 +32,12 @@ from tickets.queries import (
     count_tickets,
     list_tickets,
     search_tickets,
+    with_undelivered,
 )
 
 P = ParamSpec("P")
 
+ALARMS_SHOWN = 3
 # A list that someone has paged through is refreshed as a whole up to this length.
 REFRESH_MAX_ROWS = 500
 
@@ -111,6 +115,7 @@ def view_titles() -> dict[View, str]:
         "unassigned": _("Unassigned"),
         "open": _("All open"),
         "waiting": _("Waiting"),
+        "undelivered": _("Not delivered"),
         "solved": _("Solved"),
     }
 
@@ -120,6 +125,7 @@ VIEW_ICONS: dict[View, str] = {
     "unassigned": "user",
     "open": "layers",
     "waiting": "hourglass",
+    "undelivered": "circle-alert",
     "solved": "circle-check",
 }
 
@@ -177,13 +183,14 @@ def frame(viewer: Viewer, request: HttpRequest) -> dict[str, Any]:
 
 def nav(viewer: Viewer) -> dict[str, Any]:
     """What the navigation needs."""
-    desk, inboxes = _desk_and_inboxes(viewer)
+    desk, inboxes, alarms = _around(viewer)
     counts = count_tickets(viewer, [inbox.pk for inbox in inboxes])
     numbers = {
         "yours": counts.yours,
         "unassigned": counts.unassigned,
         "open": counts.open,
         "waiting": counts.waiting,
+        "undelivered": sum(vars(inbox)["undelivered"] for inbox in inboxes),
     }
     titles = view_titles()
     return {
@@ -193,22 +200,57 @@ def nav(viewer: Viewer) -> dict[str, Any]:
             {"name": view, "title": titles[view], "icon": VIEW_ICONS[view]}
             | {"count": numbers.get(view)}
             for view in VIEWS
+            if view != "undelivered" or numbers[view]
         ],
         "inboxes": [
             {"inbox": inbox, "count": counts.by_inbox.get(inbox.pk, 0)} for inbox in inboxes
         ],
+        "alarms": alarms,
         "counts": numbers,
         "inbox_counts": counts.by_inbox,
     }
 
 
-def _desk_and_inboxes(viewer: Viewer) -> tuple[Desk, list[Inbox]]:
-    """Both in one query: they are on every page."""
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """A line across the top of the desk: mail that does not come in."""
+
+    pk: int
+    kind: str
+    mailbox: str
+    mailbox_id: int
+    text: str
+    since: datetime
+
+
+def _around(viewer: Viewer) -> tuple[Desk, list[Inbox], list[Alarm]]:
+    """All in one query, and how many tickets of each inbox have a mail that did not arrive: they
+    are on every page."""
     desk = Desk.objects.values(row=JSONObject(name="name", assistant_on="assistant_on"))
-    inboxes: list[Inbox] = [*visible_inboxes(viewer).annotate(desk=Subquery(desk[:1]))]
+    alarm = JSONObject(
+        pk="pk",
+        kind="kind",
+        mailbox="mailbox__name",
+        mailbox_id="mailbox_id",
+        text="text",
+        since=Coalesce("mailbox__last_ok_at", "raised_at"),
+    )
+    alarms = visible_alarms(viewer).order_by("raised_at").values_list(alarm)[:ALARMS_SHOWN]
+    undelivered = with_undelivered(Ticket.objects.filter(inbox=OuterRef("pk"))).order_by()
+    counted = undelivered.values("inbox").annotate(count=Count("*")).values("count")
+    around = {
+        "desk": Subquery(desk[:1]),
+        "alarms": ArraySubquery(alarms),
+        "undelivered": Coalesce(Subquery(counted), 0),
+    }
+    inboxes: list[Inbox] = [*visible_inboxes(viewer).annotate(**around)]
     if not inboxes:
-        return Desk.objects.first() or Desk(), inboxes
-    return Desk(**(vars(inboxes[0])["desk"] or {})), inboxes
+        return Desk.objects.first() or Desk(), inboxes, []
+    found = vars(inboxes[0])
+    shown = [
+        Alarm(**one | {"since": datetime.fromisoformat(one["since"])}) for one in found["alarms"]
+    ]
+    return Desk(**(found["desk"] or {})), inboxes, shown
 
 
 def rows(
