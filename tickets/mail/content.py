@@ -3,28 +3,37 @@
 from __future__ import annotations
 
 import binascii
-from email.message import Message
+import re
 
-from tickets.mail.headers import base64_bytes
+from tickets.mail.headers import base64_between
+
+BASE64_SIGNS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=-_\r\n"
+UU_NAMES = frozenset({"x-uuencode", "uuencode", "uue", "x-uue"})
+UU_BEGIN = re.compile(r"^begin [0-7]{3,4} ([^\n]{1,200})\n", re.M)
+UU_FILES_MAX = 100
+UU_LINE_MAX_CHARS = 65
 
 
-def content(part: Message, head: dict[str, str], problems: list[str]) -> bytes:
-    """The bytes of a leaf, freed of their transfer encoding."""
-    how = head.get("content-transfer-encoding", "").strip().lower().partition(";")[0].strip()
-    del part["content-transfer-encoding"]  # what `get_payload` undoes itself, it undoes less well
-    data = part.get_payload(decode=True)
-    if not isinstance(data, bytes):
-        return b""
+def content(raw: bytes, start: int, end: int, transfer_encoding: str, problems: list[str]) -> bytes:
+    """The bytes of a leaf, which lies in `raw` from `start` to `end`, freed of their encoding."""
+    how = transfer_encoding.strip().lower().partition(";")[0].strip() if transfer_encoding else ""
     try:
         if how == "base64":
-            return base64_bytes(data)
+            if _is_no_base64(raw[start : min(end, start + 400)]):
+                raise ValueError
+            return base64_between(raw, start, end)
         if how == "quoted-printable":
-            return binascii.a2b_qp(data)
-        if how in {"x-uuencode", "uuencode", "uue", "x-uue"}:
-            return uudecoded(data)
+            return binascii.a2b_qp(raw[start:end])
+        if how in UU_NAMES:
+            return uudecoded(raw[start:end])
     except ValueError:
         problems.append(f"A part is not the {how} it claims to be.")
-    return data
+    return raw[start:end]
+
+
+def _is_no_base64(sample: bytes) -> bool:
+    """Programs say so of plain text, which would come out as noise."""
+    return 10 * len(sample.translate(None, BASE64_SIGNS)) > len(sample)
 
 
 def uudecoded(data: bytes) -> bytes:
@@ -42,6 +51,37 @@ def uudecoded(data: bytes) -> bytes:
             wanted = ((line[0] - 32 & 63) * 4 + 5) // 3
             out += binascii.a2b_uu(line[:wanted])
     return bytes(out)
+
+
+def without_uuencoded(text: str) -> tuple[str, list[tuple[str, bytes]]]:
+    """The text without the files that are uuencoded in it, as programs attached them before MIME;
+    and these, by name. What is cut off or broken stays in the text."""
+    kept: list[str] = []
+    files: list[tuple[str, bytes]] = []
+    place = 0
+    for _ in range(UU_FILES_MAX):
+        begin = UU_BEGIN.search(text, place)
+        end = text.find("\nend", begin.end() - 1) if begin else -1
+        if begin is None or end < 0:
+            break
+        try:
+            data = _uu_lines(text[begin.end() : end].split("\n"))
+        except ValueError:
+            kept.append(text[place : begin.end()])
+            place = begin.end()
+            continue
+        files.append((begin[1].strip(), data))
+        kept.append(text[place : begin.start()])
+        place = end + len("\nend")
+    kept.append(text[place:])
+    return "".join(kept), files
+
+
+def _uu_lines(lines: list[str]) -> bytes:
+    """Raises ValueError where one line is none."""
+    if not lines or not all(0 < len(line) <= UU_LINE_MAX_CHARS for line in lines):
+        raise ValueError
+    return uudecoded("\n".join(["begin 600 x", *lines]).encode("ascii"))
 
 
 def unflowed(text: str, *, drop_space: bool) -> str:
