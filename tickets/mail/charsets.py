@@ -157,8 +157,9 @@ def _unclaimed(data: bytes, codec: str, unmarked: str) -> str:
         text = _strict(data, maybe)
         if text is not None:
             return text
-    if codec and (text := _almost(data, codec)):
-        return text
+    for maybe in (codec, "utf_8"):
+        if maybe and (text := _almost(data, maybe, is_named=maybe == codec)):
+            return text
     return guessed(data)
 
 
@@ -187,12 +188,13 @@ def _with_jis_x_0213(data: bytes) -> bytes:
     return data.replace(b"\x1b$B", b"\x1b$(Q").replace(b"\x1b$@", b"\x1b$(Q")
 
 
-def _almost(data: bytes, codec: str) -> str:
-    """The text with a few wrong bytes in an otherwise honest text read as Windows-1252, or ""."""
+def _almost(data: bytes, codec: str, *, is_named: bool) -> str:
+    """The text, if only a few of its bytes are wrong in that charset; "" otherwise."""
     marked = data.decode(codec, "replace")
     wrong = marked.count("\N{REPLACEMENT CHARACTER}")
     others = sum(1 for char in marked[:GUESSED_BYTES] if char > "\x7f") - wrong
-    if wrong > len(marked) // 100 and wrong * 2 > others:
+    most = others if codec == "utf_8" else others // 2
+    if wrong > most and not (is_named and wrong <= len(marked) // 100):
         return ""
     return data.decode(codec, "as_cp1252") if codec == "utf_8" else marked
 

@@ -10,6 +10,7 @@ import unicodedata
 from functools import lru_cache
 
 SCORED_BYTES = 600  # beyond ASCII; with what stands between them
+FEW_BYTES = 3  # so many make no word
 BEYOND_ASCII = re.compile(rb"[A-Za-z]*[\x80-\xff][\x40-\x7e\x80-\xff]*")
 # In the order in which they are believed, where they score the same.
 CODECS = (
@@ -20,7 +21,7 @@ CODECS = (
 # The letters beyond ASCII that are frequent in a language that uses them.
 FREQUENT = frozenset(
     "оеаинтсрвлкмдпу" "αοιετσνηυρπκμλς" "יוהלאמרתבש" "اليمنترودبع" "านรกเมอลงวยตทดส่้ัีิ"
-    "äöüßéèàçñáíóúâêîôûåøæãõ" "łąęśżźćńěščřžýůőűğşı" "іїё"
+    "äöüßéèàçñáíóúâêîôûåøæãõìòùëïœ" "łąęśżźćńěščřžýůőűğşı" "іїё"
     "のにはをたがでとしていまなりするれおこかあんインスルト件様"
     "的一是不了在有我他这個中大来上国和地到以说時时要就出会可也你对生能而子那得于着下自之年过发後后作里用"
     "道行所然家种事成方多经么去法学如都同现当没动面起看定天分还进好小部其些主样理心她本前开但因只从想实"
@@ -32,13 +33,20 @@ KANA = range(0x3041, 0x30FD)
 HANGUL = range(0xAC00, 0xD7A4)
 HAN = range(0x4E00, 0xA000)
 JAPANESE = frozenset({"cp932", "euc_jp"})
+UMLAUTS = frozenset("äöüß")  # also of tests of other programs, all in a row
+RARE = frozenset({"iso8859_5", "cp866", "mac_roman", "cp850"})
 WESTERN = frozenset({"cp1252", "cp1250", "cp1254", "iso8859_2", "mac_roman", "cp850"})
 
 
 def guessed(data: bytes) -> str:
     """The text in the charset that makes the most of it; Windows-1252 where none does."""
     sample = _sample(data)
-    scores = ((_score(sample, codec), -rank) for rank, codec in enumerate(CODECS))
+    few = sum(1 for byte in sample if byte > 0x7F) < FEW_BYTES
+    scores = (
+        (_score(sample, codec), -rank)
+        for rank, codec in enumerate(CODECS)
+        if not few or codec in WESTERN
+    )
     best, rank = max(scores)
     codec = CODECS[-rank] if best > 0 else "cp1252"
     return data.decode(codec, "replace")
@@ -69,15 +77,17 @@ def _score(sample: bytes, codec: str) -> float:
         if char > "\x7f":
             total += _weight(char, before, codec)
         elif ord(before) >= NOT_LATIN_FROM and char.isalpha() and before.isalpha():
-            total -= 0.3 if ord(before) >= KANA.start else 0.7  # a word of two scripts
+            total -= 1.0 if ord(before) >= KANA.start else 0.7  # a word of two scripts
         before = char
-    return total
+    return total * 0.6 if codec in RARE else total
 
 
 def _weight(char: str, before: str, codec: str) -> float:
     """How well this sign stands behind that one, a point a byte."""
     point = ord(char)
     frequent = char in FREQUENT
+    if point >= KANA.start and _is_latin(before):
+        return -1.0
     if point in KANA:
         return 2.2 if codec in JAPANESE else -1.0
     if point in HANGUL:
@@ -103,6 +113,8 @@ def _letter(char: str, before: str, kind: str, codec: str, *, frequent: bool) ->
     if kind == "Lu" and (before.islower() or _kind(before) == "Lo"):
         return -1.0  # a capital within a word
     if is_western and before > "\x7f" and before.isalpha():
+        if char in UMLAUTS:
+            return 0.4
         return -0.7 if kind == "Ll" else -0.9  # they stand alone
     if ord(char) >= NOT_LATIN_FROM and _is_latin(before):
         return -0.7  # a word of two scripts

@@ -83,7 +83,7 @@ def _decode_words(value: str, charset: str) -> str:
     pending, pending_charset, place = bytearray(), "", 0
     for start, end, word_charset, data in _words(value):
         between = value[place:start]
-        is_next = bool(pending) and not between.strip()
+        is_next = place > 0 and not between.strip()
         if pending and not (is_next and word_charset == pending_charset):
             out.append(to_text(bytes(pending), pending_charset)[0])
             pending.clear()
@@ -156,7 +156,8 @@ def parameters(value: str) -> tuple[str, dict[str, str]]:
         name = name.lower()
         text = text.strip()
         if text.startswith('"'):
-            text = re.sub(r"\\(.)", r"\1", text[1:].removesuffix('"'), flags=re.S)
+            # Programs of Windows write paths, whose \\ they do not escape.
+            text = re.sub(r'\\(["\\])', r"\1", text[1:].removesuffix('"'))
         if star:
             number = int(star.strip("*")[:4] or 0)
             pieces.setdefault(name, {})[number] = (star.endswith("*"), text)
