@@ -89,7 +89,7 @@ GUESSED_BYTES = 20_000
 @lru_cache(maxsize=256)
 def codec_of(label: str) -> str:
     """Python's codec for what a sender calls a charset; "" where it says or means nothing."""
-    key = re.sub(r"[^a-z0-9]+", "_", label[:LABEL_MAX_CHARS].lower()).strip("_")
+    key = _key(label)
     if key in SAYS_NOTHING:
         return ""
     for name in (key, key.removeprefix("x_"), key.removeprefix("cs")):
@@ -120,7 +120,12 @@ def to_text(data: bytes, charset: str = "", *, unmarked: str = "") -> tuple[str,
 
 
 def _says_nothing(name: str) -> bool:
-    return re.sub(r"[^a-z0-9]+", "_", name).strip("_") in SAYS_NOTHING
+    return _key(name) in SAYS_NOTHING
+
+
+def _key(label: str) -> str:
+    key = re.sub(r"[^a-z0-9]+", "_", label[:LABEL_MAX_CHARS].lower()).strip("_")
+    return key.removeprefix("charset_")
 
 
 def _is_utf8(data: bytes) -> bool:

@@ -11,6 +11,7 @@ BASE64_SIGNS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+
 UU_NAMES = frozenset({"x-uuencode", "uuencode", "uue", "x-uue"})
 UU_BEGIN = re.compile(r"^begin [0-7]{3,4} ([^\n]{1,200})\n", re.M)
 UU_FILES_MAX = 100
+UU_BROKEN_MAX = 3  # after so many, what looks like one is none
 UU_LINE_MAX_CHARS = 65
 
 
@@ -33,7 +34,9 @@ def content(raw: bytes, start: int, end: int, transfer_encoding: str, problems: 
 
 def _is_no_base64(sample: bytes) -> bool:
     """Programs say so of plain text, which would come out as noise."""
-    return 10 * len(sample.translate(None, BASE64_SIGNS)) > len(sample)
+    letters = len(sample.translate(None, b"=\r\n"))
+    is_cut = letters % 4 == 1 and len(sample) < 80
+    return is_cut or 10 * len(sample.translate(None, BASE64_SIGNS)) > len(sample)
 
 
 def uudecoded(data: bytes) -> bytes:
@@ -50,6 +53,8 @@ def uudecoded(data: bytes) -> bytes:
         except binascii.Error:  # some encoders pad too much; the first byte tells the length
             wanted = ((line[0] - 32 & 63) * 4 + 5) // 3
             out += binascii.a2b_uu(line[:wanted])
+        if len(out) > len(data):  # lines that say they hold more than they do
+            raise ValueError
     return bytes(out)
 
 
@@ -59,7 +64,8 @@ def without_uuencoded(text: str) -> tuple[str, list[tuple[str, bytes]]]:
     kept: list[str] = []
     files: list[tuple[str, bytes]] = []
     place = 0
-    for _ in range(UU_FILES_MAX):
+    broken = 0
+    while len(files) < UU_FILES_MAX and broken < UU_BROKEN_MAX:
         begin = UU_BEGIN.search(text, place)
         end = text.find("\nend", begin.end() - 1) if begin else -1
         if begin is None or end < 0:
@@ -69,6 +75,7 @@ def without_uuencoded(text: str) -> tuple[str, list[tuple[str, bytes]]]:
         except ValueError:
             kept.append(text[place : begin.end()])
             place = begin.end()
+            broken += 1
             continue
         files.append((begin[1].strip(), data))
         kept.append(text[place : begin.start()])
@@ -87,16 +94,24 @@ def _uu_lines(lines: list[str]) -> bytes:
 def unflowed(text: str, *, drop_space: bool) -> str:
     """Join the lines that format=flowed (RFC 3676) has broken; quotes keep their depth."""
     out: list[str] = []
-    open_depth = -1  # quote depth of a line that goes on, -1 if none does
+    pieces: list[str] = []  # of the line that goes on
+    open_depth = 0  # its quote depth
     for line in text.split("\n"):
-        depth = len(line) - len(line.lstrip(">"))
-        words = line[depth:]
+        words = line.lstrip(">")
+        depth = len(line) - len(words)
         words = words.removeprefix(" ")
-        flows = words.endswith(" ") and words != "-- "
-        kept = words[:-1] if flows and drop_space else words
-        if depth == open_depth and words != "-- ":
-            out[-1] += kept
-        else:
-            out.append(f"{'>' * depth} {kept}" if depth else kept)
-        open_depth = depth if flows else -1
+        is_signature = words == "-- "
+        flows = words.endswith(" ") and not is_signature
+        if pieces and (depth != open_depth or is_signature):
+            out.append("".join(pieces))
+            pieces = []
+        if depth and not pieces:
+            pieces.append(f"{'>' * depth} ")
+        pieces.append(words[:-1] if flows and drop_space else words)
+        open_depth = depth
+        if not flows:
+            out.append("".join(pieces))
+            pieces = []
+    if pieces:
+        out.append("".join(pieces))
     return "\n".join(out)

@@ -268,7 +268,7 @@ def moment(value: str) -> datetime | None:
             found = datetime(int(year), int(month), int(day), *clock, tzinfo=UTC)
             found -= _offset(zone or "Z")
         else:
-            fields = parsedate_tz(value) or parsedate_tz(COMMENT.sub("", value))
+            fields = parsedate_tz(value) or parsedate_tz(_tidy_date(value))
             if fields is None:
                 return None
             found = datetime(*fields[:5], min(fields[5], 59), tzinfo=UTC)
@@ -276,6 +276,11 @@ def moment(value: str) -> datetime | None:
     except (ValueError, OverflowError, TypeError, IndexError):
         return None
     return found if 1970 <= found.year <= 2200 else None
+
+
+def _tidy_date(value: str) -> str:
+    """Without comments, and without the blanks that old programs put around colons."""
+    return re.sub(r"\s{0,20}:\s{0,20}", ":", COMMENT.sub("", value))
 
 
 def _offset(zone: str) -> timedelta:

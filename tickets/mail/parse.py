@@ -225,7 +225,8 @@ def _date(head: dict[str, str]) -> datetime | None:
 def _take(part: Part, body: _Body) -> None:
     head, kind = part.head, part.kind
     if kind.startswith("multipart/"):
-        body.problems.append("A part says it has parts, and has none.")
+        if part.end > part.start:
+            body.problems.append("A part says it has parts, and has none.")
         kind = "text/plain"
     disposition, disposition_parameters = "", NO_PARAMETERS
     if "content-disposition" in head:

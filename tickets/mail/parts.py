@@ -32,7 +32,7 @@ COMMON_FIELD = re.compile(
     re.I | re.M,
 )
 LIKELY_BOUNDARY = re.compile(
-    rb"^--([^\r\n]{1,200})\r?\ncontent-(?:type|transfer-encoding|disposition)[ \t]*:",
+    rb"^--([^\r\n]{1,200})\r?\ncontent-[a-z-]{2,40}[ \t]*:",
     re.I | re.M,
 )
 RAW = ("ascii", "surrogateescape")  # bytes beyond ASCII become lone surrogates
@@ -194,6 +194,15 @@ def _part(found: Parts, fields: Fields, body: int, parent: Part | None) -> Part:
     return part
 
 
+def _begins_a_part(raw: bytes, line: bytes, start: int, end: int) -> bool:
+    """Whether such a line is there that is not the last of its kind."""
+    at = raw.find(line, start, end)
+    return at >= 0 and (
+        raw[at + len(line) : at + len(line) + 2] != b"--"
+        or raw.find(line, at + len(line), end) >= 0
+    )
+
+
 class _Reader:
     """Goes over the lines that may part the mail, once, whatever the depth."""
 
@@ -263,7 +272,7 @@ class _Reader:
         searched_to = part.start + BOUNDARY_SEARCHED_BYTES
         named = part.parameters.get("boundary", "").rstrip()
         boundary = named.encode("utf-8", "surrogateescape")
-        if boundary and raw.find(b"--" + boundary, start, searched_to) >= 0:
+        if boundary and _begins_a_part(raw, b"--" + boundary, start, searched_to):
             return boundary
         likely = LIKELY_BOUNDARY.search(raw, part.start, searched_to)
         if likely is None or likely[1].rstrip(b" \t") in self._lines:
