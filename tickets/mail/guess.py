@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from functools import lru_cache
 
 SCORED_BYTES = 600  # beyond ASCII; with what stands between them
+ASCII = bytes(range(128))
 FEW_BYTES = 3  # so many make no word
 BEYOND_ASCII = re.compile(rb"[A-Za-z]*[\x80-\xff][\x40-\x7e\x80-\xff]*")
 # In the order in which they are believed, where they score the same.
@@ -40,16 +42,20 @@ WESTERN = frozenset({"cp1252", "cp1250", "cp1254", "iso8859_2", "mac_roman", "cp
 
 def guessed(data: bytes) -> str:
     """The text in the charset that makes the most of it; Windows-1252 where none does."""
+    return data.decode(likeliest(data), "replace")
+
+
+def likeliest(data: bytes, codecs: Sequence[str] = CODECS) -> str:
+    """Which of these codecs makes the most of the bytes; Windows-1252 where none does."""
     sample = _sample(data)
-    few = sum(1 for byte in sample if byte > 0x7F) < FEW_BYTES
-    scores = (
-        (_score(sample, codec), -rank)
-        for rank, codec in enumerate(CODECS)
-        if not few or codec in WESTERN
-    )
-    best, rank = max(scores)
-    codec = CODECS[-rank] if best > 0 else "cp1252"
-    return data.decode(codec, "replace")
+    if len(sample.translate(None, ASCII)) < FEW_BYTES:
+        codecs = [one for one in codecs if one in WESTERN]
+    best, codec = 0.0, "cp1252"
+    for one in codecs:
+        score = _score(sample, one)
+        if score > best:
+            best, codec = score, one
+    return codec
 
 
 def _sample(data: bytes) -> bytes:
@@ -91,9 +97,13 @@ def _weight(char: str, before: str, codec: str) -> float:
     if point in KANA:
         return 2.2 if codec in JAPANESE else -1.0
     if point in HANGUL:
-        return (2.4 if frequent else 1.9) if codec == "cp949" else -1.0
+        if codec != "cp949":
+            return -1.0
+        return 2.4 if frequent else 1.9 if _is_in(char, "euc_kr") else 0.3
     if point in HAN:
-        return (2.0 if frequent else 0.9) if codec != "cp949" else -1.5
+        if codec == "cp949":
+            return -1.5
+        return 2.0 if frequent else 0.9 if codec != "gb18030" or _is_in(char, "gb2312") else 0.3
     kind = _kind(char)
     if kind == "Ll" or kind == "Lu":
         return _letter(char, before, kind, codec, frequent=frequent)
@@ -125,6 +135,15 @@ def _letter(char: str, before: str, kind: str, codec: str, *, frequent: bool) ->
 
 def _is_latin(char: str) -> bool:
     return ord(char) < NOT_LATIN_FROM and char.isalpha()
+
+
+@lru_cache(maxsize=1_000)
+def _is_in(char: str, codec: str) -> bool:
+    """Whether it is in the smaller set, of signs that are in use."""
+    try:
+        return len(char.encode(codec)) == 2  # EUC-KR writes the others in pieces
+    except UnicodeEncodeError:
+        return False
 
 
 @lru_cache(maxsize=1_000)

@@ -40,6 +40,8 @@ RETURNED_ID = re.compile(rb"^[> \t]*Message-ID[ \t]*:\s*(<[^<>\n]{1,998}>)", re.
 CHARSET_NAMED = re.compile(rb"charset\s*=\s*[\"']?([\w.:-]{1,40})", re.I | re.ASCII)
 SENDER_FIELDS = ("from", "sender", "reply-to")  # whoever an answer would reach, best first
 TEXTS = frozenset({"text/plain", "text/html"})
+# Forms of the text that only some mail programs show; the others are there beside them.
+UNSHOWN = frozenset({"text/x-amp-html", "text/watch-html"})
 CALENDARS = frozenset({"text/calendar", "application/ics"})
 NAMES = {  # of files that nobody named
     "message/rfc822": "message.eml",
@@ -168,8 +170,10 @@ def _parsed(parts: Parts, body: _Body) -> ParsedEmail:
     html = "\n".join(body.htmls)[:TEXT_MAX_CHARS]
     text = _text(body, html)[:TEXT_MAX_CHARS]
     subject = decoded(head.get("subject", ""), body.charset)
-    named = (one for name in SENDER_FIELDS for one in _addresses(head, name, body))
-    sender = next(named, None)
+    senders = (one for name in SENDER_FIELDS for one in _addresses(head, name, body))
+    sender = next(senders, None)
+    named = (("message-id", "Message-ID"), ("date", "date"))
+    body.problems += [f"Names no {what}." for name, what in named if name not in head]
     if sender is None:
         body.problems.append("Names no sender.")
     protection, told = label(parts, text)
@@ -245,6 +249,8 @@ def _take(part: Part, body: _Body) -> None:
         if is_text and not (kind == "text/html" and _is_resource(part, body)):
             _take_text(data, kind, part, body)
             return
+    if kind in UNSHOWN and part.is_alternative:
+        return
     if (kind in TNEF or name.lower() == TNEF_NAME) and _take_packed(data, body):
         return
     if kind in CALENDARS and body.invite is None:
@@ -292,7 +298,7 @@ def _take_packed(data: bytes, body: _Body) -> bool:
     body.packed.append(packed)
     body.attachments += [
         _attachment(
-            _last_of_path(one.name),
+            _last_of_path(clean(one.name).replace("\n", " ")),
             one.type if KIND.fullmatch(one.type) else UNKNOWN,
             one.content,
             inline=bool(one.content_id),

@@ -105,7 +105,9 @@ def read_fields(
         end = blank.start() + 1 if blank else limit
     else:
         end = blank.start() + 1
-    read_to = min(end, start + HEADER_MAX_BYTES)
+    read_to = end
+    if end - start > HEADER_MAX_BYTES:
+        read_to = raw.rfind(b"\n", start, start + HEADER_MAX_BYTES) + 1 or start + HEADER_MAX_BYTES
     text = raw[start:read_to].decode(*RAW)
     fields: Fields = []
     strays: list[str] = []
