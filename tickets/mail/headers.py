@@ -19,6 +19,7 @@ from tickets.mail.charsets import SEVEN_BITS, codec_of, to_text
 
 HEADER_MAX_CHARS = 100_000  # more of one field is not read
 ADDRESSES_MAX = 1_000
+BASE64_PIECES_FEW = 10
 BASE64_PIECE_BYTES = 20  # of a text that is encoded piece by piece; less is noise
 ID_MAX_CHARS = 255
 NAME_MAX_WORDS = 20  # pieces around the commas of one unquoted name
@@ -128,7 +129,7 @@ def base64_between(data: bytes, start: int, end: int) -> bytes:
     padding = data.find(b"=", start, end)
     if padding >= 0 and data[padding:end].strip(b"= \t\r\n"):  # Python stops at the first padding
         pieces = [one for one in data[start:end].split(b"=") if one]
-        if len(pieces) < (end - start) // BASE64_PIECE_BYTES:
+        if len(pieces) <= max(BASE64_PIECES_FEW, (end - start) // BASE64_PIECE_BYTES):
             return b"".join(map(_base64_piece, pieces))
         return _base64_piece(b"".join(pieces))
     try:
