@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, fields
 from datetime import date, datetime
 
 from helpdesk.lib.text import clean
-from tickets.mail.bounce import Bounce, from_report, from_words, is_automatic
+from tickets.mail.bounce import Bounce
 from tickets.mail.charsets import to_text
 from tickets.mail.content import content, unflowed, without_uuencoded
 from tickets.mail.headers import (
@@ -26,6 +26,7 @@ from tickets.mail.headers import (
     unique,
 )
 from tickets.mail.invite import Invite, read_invite
+from tickets.mail.machines import Complaint, Machine, machine
 from tickets.mail.parts import KIND, Part, Parts, first_of_each, read_fields, read_parts
 from tickets.mail.protection import label
 from tickets.mail.reply import split_reply
@@ -35,8 +36,6 @@ from tickets.mail.tnef import Packed, unpacked
 RAW_MAX_BYTES = 100 * 1024 * 1024
 TEXT_MAX_CHARS = 5_000_000
 HEADER_SEARCHED_BYTES = 64 * 1024
-RETURNED_SEARCHED_BYTES = 64 * 1024
-RETURNED_ID = re.compile(rb"^[> \t]*Message-ID[ \t]*:\s*(<[^<>\n]{1,998}>)", re.M | re.I)
 CHARSET_NAMED = re.compile(rb"charset\s*=\s*[\"']?([\w.:-]{1,40})", re.I | re.ASCII)
 SENDER_FIELDS = ("from", "sender", "reply-to")  # whoever an answer would reach, best first
 TEXTS = frozenset({"text/plain", "text/html"})
@@ -106,9 +105,12 @@ class ParsedEmail:
     attachments: tuple[Attachment, ...]
     invite: Invite | None  # of its first calendar part, which is among the attachments too
     protection: str  # "", "signed" or "encrypted"; what it is about is among the attachments
-    auto_submitted: bool
+    nature: str  # person, vacation, generated, report, complaint or list: machines.Nature
+    auto_submitted: bool  # no person wrote it
+    may_be_answered: bool  # by a program, unasked
     bounce: Bounce | None
-    returned_ids: tuple[str, ...]  # Message-IDs of the mail that a bounce returns
+    complaint: Complaint | None
+    returned_ids: tuple[str, ...]  # Message-IDs of the mail that a report or complaint is about
     problems: tuple[str, ...]
 
     def as_dict(self) -> dict[str, object]:
@@ -119,12 +121,13 @@ class ParsedEmail:
         for name in ("to", "cc", "reply_to", "attachments"):
             plain[name] = [_dict(one) for one in plain[name]]
         plain["date"] = self.date.isoformat() if self.date else None
-        plain["bounce"] = _dict(self.bounce) if self.bounce else None
+        plain["bounce"] = self.bounce.as_dict() if self.bounce else None
+        plain["complaint"] = self.complaint.as_dict() if self.complaint else None
         plain["invite"] = _dict(self.invite) if self.invite else None
         return plain
 
 
-def _dict(value: Address | Attachment | Bounce | Invite) -> dict[str, object]:
+def _dict(value: Address | Attachment | Invite) -> dict[str, object]:
     plain = {f.name: getattr(value, f.name) for f in fields(value) if f.name != "content"}
     return {name: one.isoformat() if isinstance(one, date) else one for name, one in plain.items()}
 
@@ -140,7 +143,6 @@ class _Body:
     lone_htmls: list[str] = field(default_factory=list)  # after a text, and not another form of it
     attachments: list[Attachment] = field(default_factory=list)
     packed: list[Packed] = field(default_factory=list)
-    reports: list[str] = field(default_factory=list)
     made_up: dict[tuple[str, str], int] = field(default_factory=dict)  # names, how often given
     invite: Invite | None = None
     charset: str = ""  # of the first text
@@ -180,15 +182,16 @@ def _parsed(parts: Parts, body: _Body) -> ParsedEmail:
     if told:
         body.problems.append(told)
     split = split_reply(text)
-    bounce = _bounce(body, head, sender, subject, text)
+    to, cc, reply_to = (_addresses(head, name, body) for name in ("to", "cc", "reply-to"))
+    behind = _machine(body, head, sender, reply_to, to, subject, text)
     return ParsedEmail(
         message_id=next(iter(message_ids(head.get("message-id", ""))), ""),
         in_reply_to=next(iter(message_ids(head.get("in-reply-to", ""))), ""),
         references=tuple(message_ids(head.get("references", ""))),
         sender=sender,
-        to=_addresses(head, "to", body),
-        cc=_addresses(head, "cc", body),
-        reply_to=_addresses(head, "reply-to", body),
+        to=to,
+        cc=cc,
+        reply_to=reply_to,
         delivered_to=_delivered_to(parts),
         subject=subject,
         date=_date(head),
@@ -199,9 +202,12 @@ def _parsed(parts: Parts, body: _Body) -> ParsedEmail:
         attachments=tuple(body.attachments),
         invite=body.invite,
         protection=protection,
-        auto_submitted=is_automatic(head, subject),
-        bounce=bounce,
-        returned_ids=_returned_ids(body, text) if bounce else (),
+        nature=behind.nature.value,
+        auto_submitted=behind.is_automatic,
+        may_be_answered=behind.may_be_answered,
+        bounce=behind.bounce,
+        complaint=behind.complaint,
+        returned_ids=behind.returned_ids,
         problems=tuple(unique(body.problems)),
     )
 
@@ -241,8 +247,6 @@ def _take(part: Part, body: _Body) -> None:
     data = content(
         body.raw, part.start, part.end, head.get("content-transfer-encoding", ""), body.problems
     )
-    if kind == "message/delivery-status":
-        body.reports.append(clean(to_text(data)[0]))
     if kind in TEXTS and disposition != "attachment":
         is_first = not (body.texts or body.htmls)
         is_text = not name or ((part.is_alternative or is_first) and disposition != "inline")
@@ -399,22 +403,22 @@ def _told_name(part: Part, kind: str, data: bytes, content_id: str) -> str:
     return _last_of_path(local) if FILE_ENDING.search(local) else ""
 
 
-def _bounce(
-    body: _Body, head: dict[str, str], sender: Address | None, subject: str, text: str
-) -> Bounce | None:
-    for report in body.reports:
-        return from_report(report)
-    return from_words(
-        sender=f"{sender.email} {sender.name}" if sender else "",
+def _machine(
+    body: _Body,
+    head: dict[str, str],
+    sender: Address | None,
+    reply_to: tuple[Address, ...],
+    to: tuple[Address, ...],
+    subject: str,
+    text: str,
+) -> Machine:
+    return machine(
+        head,
+        sender=sender.email if sender else "",
+        reply_to=reply_to[0].email if reply_to else "",
         subject=subject,
         text=text,
-        null_sender=head.get("return-path", "").strip() == "<>",
+        own=[one.email for one in to],
+        parts=[(one.type, one.content) for one in body.attachments],
+        raw=body.raw,
     )
-
-
-def _returned_ids(body: _Body, text: str) -> tuple[str, ...]:
-    """A returned mail is attached as a whole, as its header only, or copied into the text."""
-    contents = [one.content[:RETURNED_SEARCHED_BYTES] for one in body.attachments]
-    contents.append(text[:RETURNED_SEARCHED_BYTES].encode())
-    found = [match for content in contents for match in RETURNED_ID.findall(content)]
-    return tuple(unique(one for match in found for one in message_ids(to_text(match)[0])))
