@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import codecs
 import re
+import unicodedata
 from encodings.aliases import aliases
 from functools import lru_cache
 
+from helpdesk.lib.text import clean
 from tickets.mail.guess import guessed
 
 # What senders write, and the codec that reads what they mean. Latin-1 is read as Windows-1252, and
@@ -79,6 +81,13 @@ SAYS_NOTHING = frozenset(
     {"", "ascii", "us_ascii", "ansi_x3_4_1968", "unknown_8bit", "x_unknown", "unknown", "8bit"}
     | {"7bit", "binary", "none", "null", "default", "x_user_defined", "user_defined", "utf"}
 )
+# Where a byte below 128 is never part of another letter: what is done to text can be done to bytes.
+LIKE_ASCII = frozenset(
+    {"", "utf_8", "koi8_r", "koi8_u"}
+    | {f"cp{page}" for page in range(1250, 1259)}
+    | {f"iso8859_{part}" for part in range(1, 17)}
+)
+CONTROLS = bytes({*range(32), 127} - set(b"\t\n\r"))
 ESCAPE = b"\x1b$"  # how ISO 2022 turns to Japanese, Chinese and Korean
 NUMBERED = re.compile(r"^(?:windows|win|microsoft|ms|ibm|cp|dos)_?(\d{3,5})$")
 ISO = re.compile(r"^iso_?8859_?(\d{1,2})(_[ie]|)(?:_\d{4})?$")
@@ -117,6 +126,25 @@ def to_text(data: bytes, charset: str = "", *, unmarked: str = "") -> tuple[str,
     if data.isascii():
         return text, ""
     return text, "" if _is_utf8(data) else "The text does not name its charset; guessed."
+
+
+def readable(data: bytes, charset: str = "") -> tuple[str, str]:
+    """As `to_text`, and as we store text: NFC, newlines as \\n, no control characters.
+
+    The same as `clean(to_text(…)[0])`, and faster for what nearly all mail is.
+    """
+    codec = codec_of(charset) if charset else ""
+    if codec not in LIKE_ASCII or b"\x1b" in data or b"\0" in data:
+        text, problem = to_text(data, charset)
+        return clean(text).removeprefix("\ufeff"), problem
+    text, problem = to_text(data.translate(None, CONTROLS).replace(b"\r\n", b"\n"), charset)
+    if "\r" in text:
+        text = text.replace("\r", "\n")
+    if text.isascii():
+        return text, problem
+    if problem:
+        return clean(text).removeprefix("\ufeff"), problem
+    return unicodedata.normalize("NFC", text).removeprefix("\ufeff"), problem
 
 
 def _says_nothing(name: str) -> bool:

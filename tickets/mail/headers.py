@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_tz
+from functools import lru_cache
 from urllib.parse import unquote_to_bytes
 
 from helpdesk.lib.text import clean
@@ -22,6 +23,7 @@ ADDRESSES_MAX = 1_000
 BASE64_PIECES_FEW = 10
 BASE64_PIECE_BYTES = 20  # of a text that is encoded piece by piece; less is noise
 ID_MAX_CHARS = 255
+REMEMBERED_CHARS = 48  # "text/plain; charset=utf-8": few of these are in nearly all mail
 NAME_MAX_WORDS = 20  # pieces around the commas of one unquoted name
 
 NOT_BASE64 = bytes(
@@ -35,9 +37,17 @@ ID_IN_BRACKETS = re.compile(r"<([^<>]+)>")
 ADDRESS_TOKEN = re.compile(
     r'"(?:\\.|[^"\\])*"?|\((?:\\.|[^()\\])*\)|<[^<>]*>|[,;:]|[^",;:<>()]+|.', re.S
 )
+# One person, as nearly all mail names them: Jane Doe <jane@example.org>
+USUAL_ADDRESS = re.compile(r'\s*("[^"\\]*"|[^"<>(),:;@\\]*)<([\w.+=/-]+@[\w.-]*\w)>\s*', re.ASCII)
 BETWEEN_ADDRESSES = re.compile(r"[\s\"<>(),;:\[\]]+")
 ISO_DATE = re.compile(
     r"(\d{4})[-/](\d\d)[-/](\d\d)[T\s](\d\d):(\d\d)(?::(\d\d))?(?:\.\d+)?\s*(Z|[+-]\d\d:?\d\d)?"
+)
+MONTHS = "JanFebMarAprMayJunJulAugSepOctNovDec"
+USUAL_DATE = re.compile(
+    rf"\w{{3}},  ?(\d\d?) ({'|'.join(re.findall('...', MONTHS))}) (\d{{4}}) (\d\d):(\d\d):(\d\d)"
+    r" ([+-]\d{4})(?: \(\w{1,6}\))?",
+    re.ASCII,
 )
 ROUTE = re.compile(r"^@[^:]*:")  # RFC 5322, 4.4: <@relay.example:jane@example.org>
 COMMENT = re.compile(r"\([^()]*\)")
@@ -147,9 +157,20 @@ def _base64_piece(data: bytes) -> bytes:
 def parameters(value: str) -> tuple[str, dict[str, str]]:
     """The first word of a structured field in lower case, and its parameters by lower-case name.
 
-    Understands RFC 2231 pieces and charsets, and encoded words where they are not allowed.
+    Understands RFC 2231 pieces and charsets, and encoded words where they are not allowed. What is
+    returned is shared: it must not be changed.
     """
-    value = value[:HEADER_MAX_CHARS]
+    if len(value) < REMEMBERED_CHARS:
+        return _parameters(value)
+    return _read_parameters(value[:HEADER_MAX_CHARS])
+
+
+@lru_cache(maxsize=500)
+def _parameters(value: str) -> tuple[str, dict[str, str]]:
+    return _read_parameters(value)
+
+
+def _read_parameters(value: str) -> tuple[str, dict[str, str]]:
     first = value.partition(";")[0].strip(" \t\r\n\"'").lower()
     whole: dict[str, str] = {}
     pieces: dict[str, dict[int, tuple[bool, str]]] = {}
@@ -186,6 +207,8 @@ def addresses(value: str, charset: str = "") -> list[Address]:
     entries without an `@` are left out.
     """
     value = value[:HEADER_MAX_CHARS]
+    if usual := USUAL_ADDRESS.fullmatch(value):
+        return [Address(" ".join(_unquoted(usual[1], charset).split()), usual[2])]
     found: list[Address] = []
     words: list[str] = []
     angle = comment = ""
@@ -268,6 +291,11 @@ def moment(value: str) -> datetime | None:
             clock = (int(hour), int(minute), int(second or 0))
             found = datetime(int(year), int(month), int(day), *clock, tzinfo=UTC)
             found -= _offset(zone or "Z")
+        elif match := USUAL_DATE.fullmatch(value):
+            day, name, year, hour, minute, second, zone = match.groups()
+            month = MONTHS.index(name) // 3 + 1
+            clock = (int(hour), int(minute), min(int(second), 59))
+            found = datetime(int(year), month, int(day), *clock, tzinfo=UTC) - _offset(zone)
         else:
             fields = parsedate_tz(value) or parsedate_tz(_tidy_date(value))
             if fields is None:

@@ -14,7 +14,7 @@ from datetime import date, datetime
 
 from helpdesk.lib.text import clean
 from tickets.mail.bounce import Bounce
-from tickets.mail.charsets import to_text
+from tickets.mail.charsets import readable
 from tickets.mail.content import content, unflowed, without_uuencoded
 from tickets.mail.headers import (
     Address,
@@ -329,10 +329,9 @@ def _take_packed_words(body: _Body) -> None:
 def _take_text(data: bytes, kind: str, part: Part, body: _Body) -> None:
     charset = part.parameters.get("charset", "")
     body.charset = body.charset or charset
-    text, problem = to_text(data[: 4 * TEXT_MAX_CHARS], charset)
+    text, problem = readable(data[: 4 * TEXT_MAX_CHARS], charset)
     if problem:
         body.problems.append(problem)
-    text = clean(text).removeprefix("\ufeff")
     if kind == "text/html":
         if body.texts and not part.is_alternative:
             body.lone_htmls.append(text)
