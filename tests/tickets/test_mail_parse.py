@@ -232,6 +232,18 @@ def test_bytes_beyond_the_limit_are_named_and_the_first_are_read(
 
 
 HOSTILE = {
+    "letters": b"Subject: " + b"a" * 200_000 + b"\xff\n\n" + b"b" * 200_000 + b"\xff",
+    "blanks": b"From:" + b"\n " * 100_000 + b"x\n\nx",
+    "address and colons": b"To: a@b.example" + b":" * 200_000 + b"\n\nx",
+    "strays": b"Subject: a\n" + b"stray\n" * 100_000 + b"From: a@b.example\n\nx",
+    "open words": b"Subject: " + b"=?a?b?x " * 20_000 + b"?=\n\nx",
+    "dashes": b"Content-Type: multipart/mixed; boundary=b\n\n--b\nContent-Type: a/b\n\n"
+    + b"\n--" * 300_000,
+    "no codec": b"Content-Type: text/plain; charset=punycode\n\n" + b"a-b9c" * 200_000,
+    "flowed": b"Content-Type: text/plain; format=flowed\n\n" + b"a \n" * 300_000,
+    "padding": b"Content-Transfer-Encoding: base64\n\n" + b"YQ==\n" * 200_000,
+    "uuencoded": b"From: a@b.example\n\n" + b"begin 644 x\n" * 50_000 + b"end\n",
+    "calendar": b"Content-Type: text/calendar\n\nBEGIN:VEVENT\nA" + b';B="' * 200_000,
     "header": b"From: " + b"a," * 200_000 + b"\n\nx",
     "quotes": b'To: "' + b"\\" * 200_000 + b"\n\nx",
     "words": b"Subject: " + b"=?a?b?" * 50_000 + b"\n\nx",

@@ -13,7 +13,7 @@ from functools import lru_cache
 SCORED_BYTES = 600  # beyond ASCII; with what stands between them
 ASCII = bytes(range(128))
 FEW_BYTES = 3  # so many make no word
-BEYOND_ASCII = re.compile(rb"[A-Za-z]*[\x80-\xff][\x40-\x7e\x80-\xff]*")
+BEYOND_ASCII = re.compile(rb"[A-Za-z]{0,20}[\x80-\xff][\x40-\x7e\x80-\xff]*")
 # In the order in which they are believed, where they score the same.
 CODECS = (
     *("cp1252", "gb18030", "cp932", "cp949", "cp950", "euc_jp", "cp1251", "koi8_u", "cp1250"),

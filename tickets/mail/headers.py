@@ -38,7 +38,7 @@ ADDRESS_TOKEN = re.compile(
     r'"(?:\\.|[^"\\])*"?|\((?:\\.|[^()\\])*\)|<[^<>]*>|[,;:]|[^",;:<>()]+|.', re.S
 )
 # One person, as nearly all mail names them: Jane Doe <jane@example.org>
-USUAL_ADDRESS = re.compile(r'\s*("[^"\\]*"|[^"<>(),:;@\\]*)<([\w.+=/-]+@[\w.-]*\w)>\s*', re.ASCII)
+USUAL_ADDRESS = re.compile(r'("[^"\\]*"|[^"<>(),:;@\\]*)<([\w.+=/-]+@[\w.-]*\w)>', re.ASCII)
 BETWEEN_ADDRESSES = re.compile(r"[\s\"<>(),;:\[\]]+")
 ISO_DATE = re.compile(
     r"(\d{4})[-/](\d\d)[-/](\d\d)[T\s](\d\d):(\d\d)(?::(\d\d))?(?:\.\d+)?\s*(Z|[+-]\d\d:?\d\d)?"
@@ -207,7 +207,7 @@ def addresses(value: str, charset: str = "") -> list[Address]:
     entries without an `@` are left out.
     """
     value = value[:HEADER_MAX_CHARS]
-    if usual := USUAL_ADDRESS.fullmatch(value):
+    if usual := USUAL_ADDRESS.fullmatch(value.strip()):
         return [Address(" ".join(_unquoted(usual[1], charset).split()), usual[2])]
     found: list[Address] = []
     words: list[str] = []
