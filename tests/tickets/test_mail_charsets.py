@@ -154,6 +154,14 @@ def test_a_wrong_label_is_named_and_seen_through(charset: str, codec: str, langu
     assert charset == "us-ascii" or charset in problem
 
 
+def test_labels_that_are_written_twice_or_in_other_ways() -> None:
+    assert codec_of("charset=utf-8") == "utf_8"
+    assert codec_of(" 'UTF8' ") == "utf_8"
+    assert codec_of("x-windows-1251") == codec_of("win1251") == codec_of("CP-1251") == "cp1251"
+    assert codec_of("iso8859_2") == codec_of("ISO-8859-2:1987") == "iso8859_2"
+    assert codec_of("x-unknown") == codec_of("") == codec_of("klingon") == ""
+
+
 def test_a_stray_byte_costs_nothing_but_itself() -> None:
     mixed = "Größe und ".encode() + "Länge".encode("cp1252") + " – später".encode()
     assert to_text(mixed, "utf-8")[0] == "Größe und Länge – später"
@@ -189,6 +197,7 @@ def test_what_is_no_charset_is_not_decoded_with(charset: str) -> None:
         ("=?utf-8?b?R3LDvMOfZQ?=", "", "Grüße"),  # without its padding
         ("=?utf-8*de?q?Gr=C3=BC=C3=9Fe?=", "", "Grüße"),
         ("=?utf-8?q?never ends", "", "=?utf-8?q?never ends"),
+        ("=?utf-8?q?open =?utf-8?q?=C3=A4?=", "", "=?utf-8?q?open ä"),
     ],
 )
 def test_words_in_headers(value: str, charset: str, meant: str) -> None:

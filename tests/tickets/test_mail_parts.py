@@ -245,8 +245,9 @@ def test_what_only_looks_uuencoded_stays_text() -> None:
 
 
 def test_lines_that_say_they_hold_more_than_they_do_take_no_memory() -> None:
-    raw = f"{FROM}Content-Transfer-Encoding: x-uuencode\n\nbegin 644 x\n" + "M\n" * 1_000
-    assert len(parsed(raw).text) < 3_000
+    head = f"{FROM}Content-Type: a/b; name=x\nContent-Transfer-Encoding: x-uuencode\n\n"
+    (file,) = parsed(head + "begin 644 x\n" + "M\n" * 1_000).attachments
+    assert file.size < 3_000
 
 
 @pytest.mark.parametrize(
