@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from datetime import datetime, timedelta
 
+from django.db import InterfaceError, OperationalError, transaction
 from django.utils.timezone import now
 
 from tickets.mail.addresses import without_tag
@@ -14,6 +16,8 @@ from tickets.models import Inbox, Message, Person, Ticket
 from tickets.operations.hours import is_open
 from tickets.operations.loop_guard import let_through
 from tickets.operations.timeline import Hearer, append_entry, locked, queue_email
+
+log = logging.getLogger(__name__)
 
 # Whoever wrote longer ago knows that it arrived; so nobody hears of an old mailbox being read.
 MAX_AGE = timedelta(days=1)
@@ -74,8 +78,18 @@ def acknowledge(ticket: Ticket, person: Person, address: str, mail: ParsedEmail)
 
     It is the helpdesk's own message, neither a first reply nor anybody's turn. Nothing is written
     to machines, to addresses of our own, about mail older than MAX_AGE, and beyond what the loop
-    guard lets through.
+    guard lets through. Whatever goes wrong with it is logged: the ticket is there all the same.
     """
+    try:
+        with transaction.atomic():
+            _acknowledge(ticket, person, address, mail)
+    except (OperationalError, InterfaceError):
+        raise  # the filing cannot go on either
+    except Exception:
+        log.exception("ticket %s: not acknowledged", ticket.number)
+
+
+def _acknowledge(ticket: Ticket, person: Person, address: str, mail: ParsedEmail) -> None:
     moment = now()
     if not mail.may_be_answered or (mail.date is not None and moment - mail.date > MAX_AGE):
         return

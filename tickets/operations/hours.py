@@ -46,11 +46,11 @@ def read_hours(text: str) -> list[str] | None:
 
 
 def _clock(text: str) -> str:
-    """ "9:00" as "09:00", so that two of them can be compared. Raises ValueError."""
+    """ "9" or "9:00" as "09:00", so that two of them can be compared. Raises ValueError."""
     hour, _colon, minute = text.strip().replace(".", ":").partition(":")
     if (hour, minute) == ("24", "00"):
         return "24:00"
-    return f"{time(int(hour), int(minute)):%H:%M}"
+    return f"{time(int(hour), int(minute or 0)):%H:%M}"
 
 
 def hours_as_text(hours: list[str] | None) -> str:
