@@ -33,7 +33,9 @@ def server() -> Iterator[Dovecot]:
 def mailbox(stack: Stack, server: Dovecot, request: pytest.FixtureRequest) -> Iterator[str]:
     """The name of one that is asked once an hour only."""
     name = f"user-{request.node.name[5:25]}"
-    pk = stack.add_mailbox(*server.server, name, PASSWORD, fetch_every_seconds=3_600)
+    pk = stack.add_mailbox(
+        server.server.host, server.server.port, name, PASSWORD, fetch_every_seconds=3_600
+    )
     stack.wait_until(lambda: _listens(stack, pk) and _rests(stack, pk), 25)
     yield name
     stack.rows("UPDATE tickets_inboundemail SET mailbox_id = NULL WHERE mailbox_id = %s", pk)

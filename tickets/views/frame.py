@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 
 from django.contrib.auth.views import redirect_to_login
 from django.contrib.postgres.expressions import ArraySubquery
-from django.db.models import Subquery
+from django.db.models import Count, OuterRef, Subquery
 from django.db.models.functions import Coalesce, JSONObject
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
@@ -22,7 +22,7 @@ from django_htmx.middleware import HtmxDetails
 
 from helpdesk.lib.errors import NotFound
 from tickets.access import Viewer, visible_alarms, visible_inboxes
-from tickets.models import Desk, Inbox, User
+from tickets.models import Desk, Inbox, Ticket, User
 from tickets.queries import (
     PAGE_ROWS,
     VIEWS,
@@ -32,6 +32,7 @@ from tickets.queries import (
     count_tickets,
     list_tickets,
     search_tickets,
+    with_undelivered,
 )
 
 P = ParamSpec("P")
@@ -114,6 +115,7 @@ def view_titles() -> dict[View, str]:
         "unassigned": _("Unassigned"),
         "open": _("All open"),
         "waiting": _("Waiting"),
+        "undelivered": _("Not delivered"),
         "solved": _("Solved"),
     }
 
@@ -123,6 +125,7 @@ VIEW_ICONS: dict[View, str] = {
     "unassigned": "user",
     "open": "layers",
     "waiting": "hourglass",
+    "undelivered": "circle-alert",
     "solved": "circle-check",
 }
 
@@ -187,6 +190,7 @@ def nav(viewer: Viewer) -> dict[str, Any]:
         "unassigned": counts.unassigned,
         "open": counts.open,
         "waiting": counts.waiting,
+        "undelivered": sum(vars(inbox)["undelivered"] for inbox in inboxes),
     }
     titles = view_titles()
     return {
@@ -196,6 +200,7 @@ def nav(viewer: Viewer) -> dict[str, Any]:
             {"name": view, "title": titles[view], "icon": VIEW_ICONS[view]}
             | {"count": numbers.get(view)}
             for view in VIEWS
+            if view != "undelivered" or numbers[view]
         ],
         "inboxes": [
             {"inbox": inbox, "count": counts.by_inbox.get(inbox.pk, 0)} for inbox in inboxes
@@ -219,7 +224,8 @@ class Alarm:
 
 
 def _around(viewer: Viewer) -> tuple[Desk, list[Inbox], list[Alarm]]:
-    """All in one query: they are on every page."""
+    """All in one query, and how many tickets of each inbox have a mail that did not arrive: they
+    are on every page."""
     desk = Desk.objects.values(row=JSONObject(name="name", assistant_on="assistant_on"))
     alarm = JSONObject(
         pk="pk",
@@ -230,7 +236,13 @@ def _around(viewer: Viewer) -> tuple[Desk, list[Inbox], list[Alarm]]:
         since=Coalesce("mailbox__last_ok_at", "raised_at"),
     )
     alarms = visible_alarms(viewer).order_by("raised_at").values_list(alarm)[:ALARMS_SHOWN]
-    around = {"desk": Subquery(desk[:1]), "alarms": ArraySubquery(alarms)}
+    undelivered = with_undelivered(Ticket.objects.filter(inbox=OuterRef("pk"))).order_by()
+    counted = undelivered.values("inbox").annotate(count=Count("*")).values("count")
+    around = {
+        "desk": Subquery(desk[:1]),
+        "alarms": ArraySubquery(alarms),
+        "undelivered": Coalesce(Subquery(counted), 0),
+    }
     inboxes: list[Inbox] = [*visible_inboxes(viewer).annotate(**around)]
     if not inboxes:
         return Desk.objects.first() or Desk(), inboxes, []
