@@ -20,6 +20,7 @@ from tickets.models import (
     Conversation,
     InboundEmail,
     Inbox,
+    Mailbox,
     MailboxAlarm,
     Message,
     MessageFile,
@@ -125,6 +126,21 @@ def access_file(viewer: Viewer, uuid: UUID) -> Attachment:
     if not visible_messages(viewer, conversation).filter(pk=file.message_id).exists():
         raise NotFound
     return file.attachment
+
+
+def visible_mailboxes(viewer: Viewer) -> QuerySet[Mailbox]:
+    """Who sets them up: administrators."""
+    if viewer.user is None or not viewer.user.is_superuser:
+        return Mailbox.objects.none()
+    return Mailbox.objects.select_related("inbox").order_by("name")
+
+
+def access_mailbox(viewer: Viewer, pk: int) -> Mailbox:
+    """One mailbox that the viewer may set up. Raises NotFound."""
+    mailbox = visible_mailboxes(viewer).filter(pk=pk).first()
+    if mailbox is None:
+        raise NotFound
+    return mailbox
 
 
 def visible_alarms(viewer: Viewer) -> QuerySet[MailboxAlarm]:

@@ -13,7 +13,7 @@ from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 
 from helpdesk.lib.errors import Refused
-from tickets.models import Inbox
+from tickets.models import Inbox, Mailbox
 from tickets.models.people import NAME_MAX_CHARS
 from tickets.operations.conversations import checked
 from tickets.operations.opening import checked_subject
@@ -137,6 +137,86 @@ class NewTicketForm(ComposerForm):
 
     def clean_subject(self) -> str:
         return told(lambda: checked_subject(self.cleaned_data["subject"]))
+
+
+class MailboxForm(forms.ModelForm[Mailbox]):
+    """An account that mail is read from, and where its inbox's replies leave.
+
+    `address` is what it is about: the inbox's address where one is made anew.
+    """
+
+    NEW = ""
+
+    address = forms.EmailField(label=_("Address"), max_length=254)
+    inbox = forms.ModelChoiceField(
+        Inbox.objects.order_by("name"),
+        label=_("Inbox"),
+        required=False,
+        empty_label=_("A new inbox"),
+        help_text=_("Where its mail goes."),
+    )
+    new_inbox = forms.CharField(
+        label=_("Name of the new inbox"),
+        required=False,
+        max_length=80,
+        help_text=_("Customers see it on every mail."),
+    )
+    password = forms.CharField(
+        label=_("Password"), required=False, strip=False, widget=forms.PasswordInput
+    )
+    from_now = forms.ChoiceField(
+        label=_("Begin with"),
+        required=False,
+        choices=[("yes", _("the mail that comes from now on")), ("no", _("all that is there"))],
+    )
+
+    class Meta:
+        model = Mailbox
+        fields = (
+            *("kind", "host", "port", "tls", "username", "folder"),
+            *("smtp_host", "smtp_port", "smtp_security", "name", "inbox"),
+        )
+        labels = {
+            "kind": _("Read by"),
+            "host": _("Server"),
+            "tls": _("Encrypted"),
+            "smtp_host": _("Server to send by"),
+            "smtp_port": _("Port to send by"),
+            "smtp_security": _("Encryption to send by"),
+        }
+        help_texts = {
+            "folder": _("INBOX is there in every account."),
+            "smtp_host": _("Empty: replies leave by this helpdesk's own way out."),
+        }
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        kinds: Any = self.fields["kind"]
+        kinds.choices = [(one.value, one.label) for one in (Mailbox.Kind.IMAP, Mailbox.Kind.POP3)]
+        self.fields["host"].required = self.fields["username"].required = True
+        if self.instance.pk is None:
+            self.fields["password"].required = True
+        else:
+            self.fields["password"].help_text = _("Empty: it stays as it is.")
+        for name, field in self.fields.items():
+            if name != "tls":
+                field.widget.attrs |= {"class": "input", "autocomplete": "off"}
+
+    def clean_from_now(self) -> bool:
+        return bool(self.cleaned_data["from_now"] != "no")
+
+    def clean(self) -> dict[str, Any]:
+        given = super().clean() or {}
+        address = given.get("address", "")
+        if given.get("inbox") is None and address:
+            taken = Inbox.objects.filter(address__iexact=address).first()
+            if taken is not None:
+                given["inbox"] = taken
+            elif not given.get("new_inbox"):
+                self.add_error("new_inbox", _("Name the new inbox."))
+            elif Inbox.objects.filter(name=given["new_inbox"]).exists():
+                self.add_error("new_inbox", _("There is an inbox of this name. Choose it above."))
+        return given
 
 
 class AssignForm(forms.Form):

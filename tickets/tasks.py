@@ -7,7 +7,7 @@ from celery import shared_task
 from attachments.models import Check
 from helpdesk.lib import work
 from tickets.models import InboundEmail, Mailbox, MailboxAlarm, OutgoingEmail
-from tickets.operations import alarms, files
+from tickets.operations import alarms, files, trying
 from tickets.operations.counts import fold_counts as fold
 from tickets.operations.email import deliver_email
 from tickets.operations.fetching import fetch_mailbox as fetch_one
@@ -28,6 +28,11 @@ def fold_counts() -> None:
 @shared_task(name=Mailbox.TASK)
 def fetch_mailbox(pk: int) -> None:
     work.perform(Mailbox, pk, fetch_one)
+
+
+@shared_task(name=trying.TASK)
+def try_mailbox(pk: int, run: str) -> None:
+    trying.perform_check(pk, run)
 
 
 @shared_task(name="tickets.watch_mailboxes")

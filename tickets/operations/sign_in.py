@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.conf import settings
 
+from helpdesk.lib.errors import TemporaryFailure
 from tickets.mail.route import Route
 from tickets.models import Inbox, Mailbox
 
@@ -32,4 +33,4 @@ def access_token(mailbox: Mailbox) -> str:
     """What to sign in with in place of a password; empty where a password does."""
     if mailbox.auth == Mailbox.Auth.PASSWORD:
         return ""
-    raise NotImplementedError
+    raise TemporaryFailure("Signing in by OAuth2 is not built yet. Use an app password.")
