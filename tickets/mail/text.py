@@ -51,7 +51,7 @@ QUOTE_DEPTH_MAX = 50
 
 def html_to_text(markup: str) -> str:
     """Readable text of at most the first HTML_MAX_CHARS characters. Takes linear time."""
-    return "\n".join(read_lines(markup[:HTML_MAX_CHARS]).texts).strip("\n")
+    return "\n".join(read_lines(without_unread(markup[:HTML_MAX_CHARS])).texts).strip("\n")
 
 
 @dataclass(slots=True)
@@ -59,8 +59,10 @@ class Lines:
     """The lines of a page; the lists are of one length."""
 
     texts: list[str] = field(default_factory=list)
-    starts: list[int] = field(default_factory=list)  # where in the markup the line begins
+    starts: list[int] = field(default_factory=list)  # where in the markup its tags begin
+    words: list[int] = field(default_factory=list)  # and its words
     unsure: set[int] = field(default_factory=set)  # lines marked with `>` that may be no quote
+    tags: list[re.Match[str]] = field(default_factory=list)  # LINE_TAGs that open, with attributes
 
 
 def without_unread(markup: str) -> str:
@@ -85,7 +87,7 @@ def _without_hidden(markup: str) -> str:
             break
         at = match.end()
         name = match[1].lower()
-        end = at if name in VOID else _end_of(markup, name, at)
+        end = at if name in VOID else element_end(markup, name, at)
         if end < 0:  # never closed: it would hide everything
             unclosed += 1
             if unclosed > UNCLOSED_MAX:
@@ -96,7 +98,7 @@ def _without_hidden(markup: str) -> str:
     return "".join([*pieces, markup[done:]]) if pieces else markup
 
 
-def _end_of(markup: str, name: str, start: int) -> int:
+def element_end(markup: str, name: str, start: int) -> int:
     """Where the element ends that has been opened before `start`; -1 if nowhere."""
     depth = 1
     for match in re.compile(rf"<(/?){name}(?=[\s/>])[^<>]*+>", re.I).finditer(markup, start):
@@ -112,14 +114,14 @@ class _Page:
     def __init__(self) -> None:
         self.lines = Lines()
         self.words: list[str] = []
-        self.start = -1  # of the line that is being collected
+        self.start = self.words_start = -1  # of the line that is being collected
         self.bullet = ""
         self.quotes: list[bool] = []  # for each open quote, whether it surely is one
         self.sure_quotes = 0
 
-    def say(self, text: str, start: int) -> None:
+    def say(self, text: str, start: int, words_start: int) -> None:
         if not self.words:
-            self.start = start
+            self.start, self.words_start = start, words_start
         self.words.append(text)
 
     def end_line(self, start: int, *, blank: bool = False) -> None:
@@ -131,23 +133,26 @@ class _Page:
             line = f"{self.bullet}{line}"
             self.bullet = ""
             for part in line.split("\n"):
-                self.add(f"{mark} {part}".rstrip(" ") if mark else part, self.start)
+                self.add(
+                    f"{mark} {part}".rstrip(" ") if mark else part, self.start, self.words_start
+                )
         if blank:
             texts = self.lines.texts
             if texts and texts[-1].strip("> "):
-                self.add(mark, start)
+                self.add(mark, start, start)
 
-    def add(self, line: str, start: int) -> None:
+    def add(self, line: str, start: int, words_start: int) -> None:
         lines = self.lines
         if self.quotes and not self.sure_quotes:
             lines.unsure.add(len(lines.texts))
         lines.texts.append(line)
         lines.starts.append(start)
+        lines.words.append(words_start)
 
 
-def read_lines(markup: str, *, pictures: bool = False) -> Lines:
-    """The lines of `markup`. With `pictures`, one that comes with the mail counts as a word."""
-    markup = without_unread(markup)
+def read_lines(markup: str, *, to_split: bool = False) -> Lines:
+    """The lines of `markup`, of which nothing is unread. With `to_split`, a picture that comes
+    with the mail counts as a word, and `tags` is filled."""
     page = _Page()
     link, link_words = "", 0  # where the open one leads, and which of the line's words are its
     lists: list[int] = []  # for each open list, the number of its next item; 0: not numbered
@@ -157,7 +162,7 @@ def read_lines(markup: str, *, pictures: bool = False) -> Lines:
     for match in LINE_TAG.finditer(markup):
         start = match.start()
         if at < start:
-            opened = _say(page, markup[at:start], at if opened < 0 else opened, pre, opened)
+            opened = _say(page, markup[at:start], at, pre, opened)
         at = match.end()
         closing, tag = match[1], match[2].lower()
         if tag == "a":
@@ -168,10 +173,10 @@ def read_lines(markup: str, *, pictures: bool = False) -> Lines:
                 link = ""
             continue
         if tag == "img":
-            word = _picture(match[3], pictures=pictures)
+            word = _picture(match[3], sign=PICTURE_SIGN if to_split else "")
             if word:
-                page.say(word, opened if opened >= 0 else start)
-                opened = -1
+                page.say(word, opened if opened >= 0 else start, start)
+            opened = -1
             continue
         if tag == "br":
             page.end_line(start, blank=not page.words)
@@ -179,13 +184,15 @@ def read_lines(markup: str, *, pictures: bool = False) -> Lines:
             continue
         if closing:
             opened = -1
-        elif opened < 0:
-            opened = start
+        else:
+            opened = start if opened < 0 else opened
+            if to_split and match[3]:
+                page.lines.tags.append(match)
         if tag in {"td", "th"}:
             if page.words:
-                page.say(" ", start)
+                page.say(" ", start, start)
             continue
-        page.end_line(start, blank=tag in PARAGRAPHS)
+        page.end_line(start if opened < 0 else opened, blank=tag in PARAGRAPHS)
         link_words = 0
         if tag == "blockquote":
             if not closing:
@@ -207,17 +214,17 @@ def read_lines(markup: str, *, pictures: bool = False) -> Lines:
             if number:
                 lists[-1] += 1
         elif tag == "hr" and not closing:
-            page.say("---", opened)
+            page.say("---", opened, start)
             page.end_line(start)
             opened = -1
     if at < len(markup):
         piece = OPEN_TAG_AT_END.sub("", markup[at:])
-        _say(page, piece, at if opened < 0 else opened, pre, opened)
+        _say(page, piece, at, pre, opened)
     page.end_line(len(markup))
     return page.lines
 
 
-def _say(page: _Page, piece: str, start: int, pre: int, opened: int) -> int:
+def _say(page: _Page, piece: str, at: int, pre: int, opened: int) -> int:
     """Take over the words between two tags; returns the tag that is still open before words."""
     text = TAG.sub("", piece) if "<" in piece else piece
     if "&" in text:
@@ -229,7 +236,7 @@ def _say(page: _Page, piece: str, start: int, pre: int, opened: int) -> int:
         text = text.replace("\xa0", " ")
     if not text:
         return opened
-    page.say(text, start)
+    page.say(text, at if opened < 0 else opened, at)
     return -1 if text.strip() else opened
 
 
@@ -248,12 +255,12 @@ def _href(attributes: str) -> str:
     return html.unescape(match[1] or match[2] or match[3] or "") if match else ""
 
 
-def _picture(attributes: str, *, pictures: bool) -> str:
+def _picture(attributes: str, *, sign: str) -> str:
     match = ALT.search(attributes)
     words = html.unescape(match[1] or match[2] or "").strip() if match else ""
     if words:
         return f"[{words}]"
-    return PICTURE_SIGN if pictures and PICTURE.search(attributes) else ""
+    return sign if sign and PICTURE.search(attributes) else ""
 
 
 def _end_link(page: _Page, href: str, start: int) -> None:
@@ -264,4 +271,4 @@ def _end_link(page: _Page, href: str, start: int) -> None:
         return
     if words.rstrip("/") in target or target.rstrip("/") in words:
         return
-    page.say(f" <{target}>", page.start)
+    page.say(f" <{target}>", page.start, page.words_start)
