@@ -41,9 +41,11 @@ HREF = re.compile(r"""\shref\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s"'>]+))""", re.I)
 ALT = re.compile(r"""\salt\s*=\s*(?:"([^"]*)"|'([^']*)')""", re.I)
 PICTURE = re.compile(r"""\ssrc\s*=\s*["']?(?:cid|data):""", re.I)
 PICTURE_SIGN = "\ufffc"  # stands for a picture where the text itself is not what is asked for
-UNSURE_QUOTE = re.compile(
-    r"""class\s*=\s*["']?gmail_quote["'\s]|border(?:-left)?\s*:\s*(?:none|0)""", re.I
-)
+# Gmail names its own quotes so, and also what somebody has marked as one.
+UNSURE_QUOTE = re.compile(r"""class\s*=\s*["']?gmail_quote["'\s]""", re.I)
+# Its button for more indentation, and that of Yahoo and of Outlook, make a quote without a line.
+INDENTED = re.compile(r"border(?:-width|-style)?\s*:\s*(?:none|0)", re.I)
+CITED = re.compile(r"""type\s*=\s*["']?cite|border-left""", re.I)
 SPACES = "\n\r\t\f\v"
 LIST_INDENT_MAX = 10
 QUOTE_DEPTH_MAX = 50
@@ -116,8 +118,22 @@ class _Page:
         self.words: list[str] = []
         self.start = self.words_start = -1  # of the line that is being collected
         self.bullet = ""
-        self.quotes: list[bool] = []  # for each open quote, whether it surely is one
-        self.sure_quotes = 0
+        self.quotes: list[str] = []  # for each open one what it is: "sure", "unsure" or "indent"
+        self.depth = self.sure = 0  # how many of them are quotes, and surely
+
+    def open_quote(self, attributes: str) -> None:
+        kind = "unsure" if UNSURE_QUOTE.search(attributes) else "sure"
+        if INDENTED.search(attributes) and not CITED.search(attributes):
+            kind = "indent"
+        self.quotes.append(kind)
+        self.count(kind, 1)
+
+    def close_quote(self) -> None:
+        self.count(self.quotes.pop(), -1)
+
+    def count(self, kind: str, by: int) -> None:
+        self.depth += by if kind != "indent" else 0
+        self.sure += by if kind == "sure" else 0
 
     def say(self, text: str, start: int, words_start: int) -> None:
         if not self.words:
@@ -128,7 +144,7 @@ class _Page:
         """End the line, if anything is on it; `blank` leaves a blank one below."""
         line = "".join(self.words).rstrip()
         self.words = []
-        mark = ">" * min(len(self.quotes), QUOTE_DEPTH_MAX)
+        mark = ">" * min(self.depth, QUOTE_DEPTH_MAX)
         if line:
             line = f"{self.bullet}{line}"
             self.bullet = ""
@@ -143,7 +159,7 @@ class _Page:
 
     def add(self, line: str, start: int, words_start: int) -> None:
         lines = self.lines
-        if self.quotes and not self.sure_quotes:
+        if self.depth and not self.sure:
             lines.unsure.add(len(lines.texts))
         lines.texts.append(line)
         lines.starts.append(start)
@@ -196,10 +212,9 @@ def read_lines(markup: str, *, to_split: bool = False) -> Lines:
         link_words = 0
         if tag == "blockquote":
             if not closing:
-                page.quotes.append(UNSURE_QUOTE.search(match[3]) is None)
-                page.sure_quotes += page.quotes[-1]
+                page.open_quote(match[3])
             elif page.quotes:
-                page.sure_quotes -= page.quotes.pop()
+                page.close_quote()
         elif tag == "pre":
             pre = max(pre + (-1 if closing else 1), 0)
         elif tag in {"ul", "ol"}:
