@@ -331,8 +331,8 @@ KINDS = {
     "Gmail in a container": '<div>Yes.</div><div class="gmail_quote gmail_quote_container"><div>'
     "Kila siku Maya aliandika</div>Is it there?</div>",
     "Apple Mail": '<body>Yes.<br><div><br><blockquote type="cite"><div>On 3 Mar 2025, at 10:00,'
-    ' Maya &lt;maya@shop.example&gt; wrote:</div><br class="Apple-interchange-newline"><div>Is it there?'
-    "</div></blockquote></div><br></body>",
+    ' Maya &lt;maya@shop.example&gt; wrote:</div><br class="Apple-interchange-newline"><div>'
+    "Is it there?</div></blockquote></div><br></body>",
     "iCloud": f"<div>Yes.</div><div><br></div><div>{ATTRIBUTION}</div><div><br></div>"
     '<blockquote type="cite"><div>Is it there?</div></blockquote>',
     "Thunderbird": f'<p>Yes.</p><div class="moz-cite-prefix">{ATTRIBUTION}<br></div>'
