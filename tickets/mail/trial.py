@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from email.message import EmailMessage
+from email.policy import default
 from email.utils import format_datetime, localtime
 from urllib.parse import urlsplit
 
@@ -18,12 +19,15 @@ NAME = f"\n{HEADER}:".encode()
 VALUE = re.compile(rb"\n" + HEADER.encode() + rb":\s*([\w:.-]+)")
 HEAD_ENDS = re.compile(rb"\r?\n\r?\n")
 
+# Folded, what was signed would be written as an encoded word.
+UNFOLDED = default.clone(max_line_length=None)
+
 _signer = TimestampSigner(salt="tickets.mail.trial")
 
 
 def compose(address: str, run: str) -> EmailMessage:
     """The mail of one try, from an address to itself. `run` names the try."""
-    mail = EmailMessage()
+    mail = EmailMessage(policy=UNFOLDED)
     mail["Message-ID"] = f"<trial.{run}@{urlsplit(settings.SITE_URL).hostname or 'localhost'}>"
     mail["Date"] = format_datetime(localtime())
     mail["From"] = mail["To"] = address
