@@ -20,7 +20,7 @@ VALUE = re.compile(rb"\n" + HEADER.encode() + rb":\s*([\w:.-]+)")
 HEAD_ENDS = re.compile(rb"\r?\n\r?\n")
 
 # Folded, what was signed would be written as an encoded word.
-UNFOLDED = default.clone(max_line_length=None)
+UNFOLDED = default.clone(max_line_length=998)
 
 _signer = TimestampSigner(salt="tickets.mail.trial")
 
