@@ -19,6 +19,7 @@ from tickets.mail.reply_phrases import (
     ANY_FIELD,
     DATE,
     DATE_THEN_ADDRESS,
+    FIELD_MAX_CHARS,
     FORWARDED,
     FORWARDS,
     IN_DASHES,
@@ -35,22 +36,21 @@ from tickets.mail.reply_phrases import (
     TIME,
     WROTE_ALONE,
     WROTE_FIRST,
-    WROTE_LAST,
-    WROTE_LAST_CHARS,
     role_of,
     roles_inside,
+    wrote_at,
 )
 
 LINE_SEARCHED_CHARS = 320
 SIGNATURE_MAX_LINES = 12  # more than this below "--" is no signature
 INTRODUCTION_MAX_LINES = 5
 HEADER_MAX_LINES = 12
+OURS_MAX_CHARS = 24
 TRIED_MAX = 1_000  # introductions and headers in one text; each look is at a few lines
 LIBRARY_ASKED_MAX = 20  # it takes a millisecond
 BLANKS = " \t\xa0\u200b\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff"
 COLONS = ":： "
 ENDS = frozenset(":：>*_\xa0\u200b\u200e\u200f\u202a\u202b\u202c\u2069\ufeff")
-QUOTE_MARKS = (":", ">", "：", "--", "__", "‐‐", "——", "==", "~~", "**", "#")  # noqa: RUF001
 MOBILE_MAX_CHARS = 160
 FOOTER_RULE_CHARS = 20  # "____________________" above the address of a mailing list
 SIGNATURE_MARKS = frozenset({"--", "__", *("_" * n for n in range(FOOTER_RULE_CHARS, 80))})
@@ -92,8 +92,7 @@ def split_reply(text: str) -> Split:
     linear time.
     """
     lines = text.split("\n")
-    may_quote = any(mark in text for mark in QUOTE_MARKS)
-    cut = _Reader(lines, may_break_lines=True, may_quote=may_quote).cut()
+    cut = _Reader(lines, may_break_lines=True).cut()
     if cut.tail == len(lines) and cut.start == cut.end:
         return Split(text.strip("\n").rstrip(), "")
     visible = _joined(lines[: cut.start], lines[cut.end : cut.tail])
@@ -129,7 +128,7 @@ def is_separator(line: str) -> bool:
     if match and len(match[2]) >= 2:
         if ORIGINAL.search(match[1]):
             return True
-        wrote = WROTE_LAST.search(match[1]) or match[1].rstrip().endswith("sent")
+        wrote = wrote_at(match[1]) >= 0 or match[1].rstrip().endswith("sent")
         if wrote and DATE.search(match[1]):
             return True
     return SEPARATOR.match(line) is not None
@@ -143,20 +142,17 @@ class _Reader:
         unsure: Set[int] = frozenset(),
         *,
         may_break_lines: bool = False,  # so that words beside an introduction get a line
-        may_quote: bool = True,
     ) -> None:
         self.lines = lines
         self.known = known or {}
         self.unsure = unsure
         self.may_break_lines = may_break_lines
-        self.may_quote = may_quote
         self.tried = 0  # introductions and headers
         self.library_asked = 0
-        self.has_marks: bool | None = None  # None: not looked at yet
 
     def cut(self) -> Cut:
         lines = self.lines
-        quote = self.next_quote(0) if self.may_quote else None
+        quote = self.next_quote(0)
         if quote is None:
             return self.without_rules(Cut(0, 0, self.end_of_words(0, len(lines))))
         if quote.is_forward:
@@ -199,7 +195,7 @@ class _Reader:
     # --- Single lines
 
     def is_quoted(self, number: int) -> bool:
-        return number < len(self.lines) and self.lines[number].lstrip(BLANKS).startswith(">")
+        return number < len(self.lines) and self.lines[number].lstrip()[:1] == ">"
 
     def has_words(self, start: int, end: int) -> bool:
         return any(map(str.strip, self.lines[start:end]))
@@ -236,8 +232,10 @@ class _Reader:
                 was_quoted = True
             else:
                 was_quoted = False
-                if first not in SEPARATES and line[-1] not in ENDS and not role_of(line):
-                    continue
+                if first not in SEPARATES and line[-1] not in ENDS:
+                    head = line[:FIELD_MAX_CHARS]
+                    if not ((":" in head or "：" in head) and role_of(head)):
+                        continue
                 found = self.quote_at(n, line[:LINE_SEARCHED_CHARS].strip(BLANKS))
             if found:
                 return found
@@ -330,6 +328,8 @@ class _Reader:
     def broken_off(self, number: int) -> int:
         """Words that stand on the line of an introduction are somebody's own."""
         line = self.lines[number]
+        if OPENER.match(line) and "--" not in line:
+            return self.first_line(number, self.short(number))
         match = MIDDLE.search(line, 0, LINE_SEARCHED_CHARS)
         if match is None or DATE.search(line[: match.start()]) or not line[: match.start()].strip():
             return self.first_line(number, self.short(number))
@@ -365,18 +365,20 @@ class _Reader:
     def introduces(self, joined: str, *, quote_follows: bool) -> bool:
         """Whether these words, up to their colon, say who wrote what follows."""
         words = joined.rstrip(":：*_ ")
-        wrote = WROTE_LAST.search(words, max(0, len(words) - WROTE_LAST_CHARS))
-        wrote = wrote or WROTE_FIRST.search(words)
-        if wrote is not None and OURS.search(words[: wrote.start()][-WROTE_LAST_CHARS:]):
+        at = wrote_at(words)
+        if at < 0 and (match := WROTE_FIRST.search(words)):
+            at = match.start()
+        before = words[: max(at, 0)].rstrip()
+        if OURS.search(before[-OURS_MAX_CHARS:]):
             return False
         date = DATE.search(words) is not None
         address = "@" in words
-        if wrote is not None or (address and words.endswith(" sent")):
+        if at >= 0 or (address and words.endswith(" sent")):
             if date and (address or quote_follows or OPENER.match(words)):
                 return True
             if quote_follows:
                 return True
-            if wrote is not None and ADDRESS_LAST.search(words[: wrote.start()].rstrip()):
+            if before and ADDRESS_LAST.search(before):
                 return True
         if address and (ADDRESS_LAST.search(words) or quote_follows):
             if date and (quote_follows or TIME.search(words) or OPENER.match(words)):
@@ -429,6 +431,11 @@ class _Reader:
         lines = self.lines
         last = number
         while number < len(lines):
+            line = lines[number]
+            if line[:1] == ">":
+                last = number
+                number += 1
+                continue
             line = self.short(number)
             if not line:
                 number += 1
@@ -460,10 +467,11 @@ class _Reader:
         end = max(self.signature_start(end), start)
         quote = end
         while quote > start:
-            line = self.lines[quote - 1].lstrip(BLANKS)
-            if line and (line[0] != ">" or quote - 1 in self.unsure):
-                break
             quote -= 1
+            line = self.lines[quote].lstrip()
+            if line and (line[0] != ">" or quote in self.unsure):
+                quote += 1
+                break
         if not self.has_words(quote, end):
             return end
         return max(self.signature_start(quote), start)
@@ -491,20 +499,20 @@ class _Reader:
 
     def mark_start(self, end: int) -> int:
         """Where the lines begin that follow "-- ", or a rule and the address of a list."""
-        if self.has_marks is None:
-            self.has_marks = not SIGNATURE_MARKS.isdisjoint(map(str.strip, self.lines))
-        if not self.has_marks:
-            return end
-        start = number = end
+        lines = self.lines
+        start = end
         below = 0
-        has_link = False
-        while number and below <= SIGNATURE_MAX_LINES:
-            number -= 1
-            line = self.lines[number].strip()
+        for number in range(end - 1, -1, -1):
+            line = lines[number].strip()
             if not line:
                 continue
-            if line in SIGNATURE_MARKS and (has_link or len(line) < FOOTER_RULE_CHARS):
+            if line in SIGNATURE_MARKS and (len(line) < FOOTER_RULE_CHARS or self.has_link(number)):
                 start = number
-            has_link = has_link or "@" in line or "://" in line
             below += 1
+            if below > SIGNATURE_MAX_LINES:
+                break
         return start
+
+    def has_link(self, number: int) -> bool:
+        below = self.lines[number : number + 2 * SIGNATURE_MAX_LINES]
+        return any("@" in line or "://" in line for line in below)

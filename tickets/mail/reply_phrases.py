@@ -18,25 +18,27 @@ _languages = [language for language in MAIL_LANGUAGES if language != "david"]
 # Quadratic in the length of what it is shown, so it is asked last and about few characters.
 LIBRARY = EmailMessage(text="", languages=list(_languages)).HEADER_REGEX
 
-_WROTE_LAST = (  # the colon follows
-    r"wrote|writes|schreef|schreibt|geschreven|geschrieben|[ée]crit|escribi[óo]|escreveu|scritto"
-    r"|skrev|skriver|napisał(?:\(a\)|a)?|pisze|napsala?(?:\(a\))?|pí[sš]e|napísala?(?:\(a\))?"
-    r"|napisa(?:o|la)(?:\(l\)a)?|kirjoitti|írta|yazd[ıi]|yazmış|a scris|написала?(?:\(а\))?|пишет"
-    r"|пише|написав|έγραψε|viết|menulis|写道|寫道|作成|のメール|のメッセージ|작성|작성하였습니다"
-    r"|작성했습니다|쓴 글|כתבה?|كتب|เขียน(?:ว่า)?|rašė|parašė|kirjutas"
+_wrote = (  # the colon follows
+    "wrote|writes|schreef|schreibt|geschreven|geschrieben|écrit|ecrit|escribió|escribio|escreveu"
+    "|scritto|skrev|skriver|napisał|napisała|napisał(a)|pisze|napsal|napsala|napsal(a)|píše|píse"
+    "|napísal|napísala|napísal(a)|napisao|napisala|napisao(la)|je napisao/la|kirjoitti|írta|yazdı"
+    "|yazdi|yazmış|a scris|написал|написала|написал(а)|пишет|пише|написав|έγραψε|viết|menulis"
+    "|写道|寫道|作成|のメール|のメッセージ|작성|작성하였습니다|작성했습니다|쓴 글|כתב|כתבה|كتب"
+    "|เขียน|เขียนว่า|rašė|parašė|kirjutas"
 )
+WROTE_LAST = tuple(_wrote.split("|"))
 _WROTE_FIRST = "schrieb|skrev|schreef|geschreven|пишет|kirjoitti|írta|viết|napisał"
 _WE = "ich|wir|ihnen|dir|euch|jag|jeg|vi|ik|we|я|мы|вам|minä|me"  # "Am 3. März schrieb ich:"
-WROTE_LAST = re.compile(rf"(?:{_WROTE_LAST})[\s*_\"')>]*$", re.I)
-WROTE_LAST_CHARS = 24
+WROTE_LAST_CHARS = 30
 WROTE_FIRST = re.compile(rf"\b(?:{_WROTE_FIRST})\b(?! (?:{_WE})\b).{{1,120}}$", re.I)
 WROTE_ALONE = re.compile(
-    rf"^(?:>\s?)?[\s>]{{0,3}}(?:a |ha |hat |het volgende |님이 |đã |şunu )?(?:{_WROTE_LAST})\s?$",
+    r"^(?:>\s?)?[\s>]{0,3}(?:a |ha |hat |het volgende |님이 |đã |şunu )?"
+    rf"(?:{'|'.join(map(re.escape, WROTE_LAST))})\s?$",
     re.I,
 )
 OURS = re.compile(  # "as I wrote:"
-    r"(?:^|\W)(?:I|we|ich|wir|jag|jeg|ik|j'ai|nous avons|ho|abbiamo|he|hemos)(?: have| had| already)?"
-    r"\s?$",
+    r"(?:^|\W)(?:I|we|ich|wir|jag|jeg|ik|j'ai|nous avons|ho|abbiamo|he|hemos)"
+    r"(?: have| had| already)?\s?$",
     re.I,
 )
 OPENER = re.compile(
@@ -101,6 +103,15 @@ FIELD_INSIDE = re.compile(rf"(?<=[\s*])({_inside})\s?\*?[:：]", re.I)
 ANY_FIELD = re.compile(r"^[\s>*_]{0,9}[^\W\d_][^:：<>]{0,24}[:：]")
 
 
+def wrote_at(words: str) -> int:
+    """Where the word for writing stands that these end with; -1 if they do not."""
+    lower = words[-WROTE_LAST_CHARS:].lower().rstrip(" *_\"')>")
+    if not lower.endswith(WROTE_LAST):
+        return -1
+    longest = max((one for one in WROTE_LAST if lower.endswith(one)), key=len)
+    return max(len(words) - WROTE_LAST_CHARS, 0) + len(lower) - len(longest)
+
+
 def role_of(line: str) -> str:
     """What the field says that a line begins with: from, sent, date, to, subject or other."""
     colon = line.find(":", 0, FIELD_MAX_CHARS)
@@ -161,10 +172,11 @@ _device = (
 )
 _sent_from = "|".join(filter(None, (MAIL_LANGUAGES[one].get("sent_from") for one in _languages)))
 _SENT = (
-    rf"(?:{_sent_from})|sent (?:from|via|with|by|using)(?: \[?mail\b)?|envoy[ée] (?:de|depuis|avec|à partir)"
-    r"|enviad[oa] (?:desde|do|da|pelo|a partir)|inviat[oa] (?:da|dal|con)|verzonden (?:met|vanaf|via)"
-    r"|gesendet (?:von|mit)|von meinem|von mobil|diese nachricht wurde (?:von|mit)|skickat från"
-    r"|sendt fra|wysłan[eo] z|odesláno z|lähetetty|отправлено (?:из|с)|надіслано з|trimis (?:de|din)"
+    rf"(?:{_sent_from})|sent (?:from|via|with|by|using)(?: \[?mail\b)?"
+    r"|envoy[ée] (?:de|depuis|avec|à partir)|enviad[oa] (?:desde|do|da|pelo|a partir)"
+    r"|inviat[oa] (?:da|dal|con)|verzonden (?:met|vanaf|via)|gesendet (?:von|mit)|von meinem"
+    r"|von mobil|diese nachricht wurde (?:von|mit)|skickat från|sendt fra|wysłan[eo] z|odesláno z"
+    r"|lähetetty|отправлено (?:из|с)|надіслано з|trimis (?:de|din)"
 )
 _GET = r"get|hent|download|télécharge\w*|obtenir|obtener|obtén|scarica|holen sie(?: sich)?|hämta"
 MOBILE = re.compile(
@@ -172,8 +184,9 @@ MOBILE = re.compile(
     rf"|^(?:{_GET}) \[?(?:{_device})(?![^\W_]).{{0,120}}$"
     r"|^sent from my(?: [\w-]+){1,4}$"
     rf"|^(?:\w+ )?from (?:my )?(?:mobile|phone|{_device})\b[\w ]{{0,20}}$"
-    r"|^從我的 ?.{1,30}傳送$|^(?:发自|來自|来自)我的.{1,30}$|^从我的.{1,30}发送$|^内?.{0,30}から送信$"
-    r"|^(?:나의|내) .{1,30}(?:에서 보냄|보냄)$|^.{1,20}(?:'?umdan|'?ımdan|'?imden|dan|den) gönderildi\.?$"
+    r"|^從我的 ?.{1,30}傳送$|^(?:发自|來自|来自)我的.{1,30}$|^从我的.{1,30}发送$"
+    r"|^.{1,30}から送信$|^(?:나의|내) .{1,30}(?:에서 보냄|보냄)$"
+    r"|^.{1,20}(?:'?umdan|'?ımdan|'?imden|dan|den) gönderildi\.?$"
     r"|^.{0,12}iphone\S{0,10} (?:küldve|elküldve)\.?$",
     re.I,
 )
