@@ -4,22 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
 from itertools import count
 
-import nh3
-from django.utils.safestring import SafeString, mark_safe
+from django.utils.safestring import SafeString
 from django.utils.text import slugify
-from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-TAGS = {
-    *("h2", "h3", "h4", "p", "br", "hr", "ul", "ol", "li", "blockquote", "pre", "code"),
-    *("a", "em", "strong", "table", "thead", "tbody", "tr", "th", "td"),
-}
-ATTRIBUTES = {"a": {"href", "title"}, "h2": {"id"}, "h3": {"id"}, "h4": {"id"}, "ol": {"start"}}
+from helpdesk.lib.markdown import article_parser, safe
+
 TEXTS = {"inline", "fence", "code_block"}
-SCHEMES = {"http", "https", "mailto", "tel"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +28,7 @@ class Section:
 def as_html(text: str) -> SafeString:
     """The article as sanitised HTML. Raw HTML in it is shown as text; headings get anchors."""
     tokens = _parse(text)
-    html = _parser().renderer.render(tokens, _parser().options, {})
-    return mark_safe(  # noqa: S308 - nh3 has just made it so
-        nh3.clean(html, tags=TAGS, attributes=ATTRIBUTES, url_schemes=SCHEMES)
-    )
+    return safe(article_parser().renderer.render(tokens, article_parser().options, {}))
 
 
 def sections(text: str) -> list[Section]:
@@ -99,7 +89,7 @@ def _words(children: Sequence[Token]) -> Iterator[str]:
 
 def _parse(text: str) -> list[Token]:
     """Tokens whose headings carry an id, unique on the page."""
-    tokens = _parser().parse(text)
+    tokens = article_parser().parse(text)
     used: set[str] = set()
     for place, token in enumerate(tokens):
         if token.type == "heading_open":
@@ -112,8 +102,3 @@ def _parse(text: str) -> list[Token]:
             used.add(anchor)
             token.attrSet("id", anchor)
     return tokens
-
-
-@cache
-def _parser() -> MarkdownIt:
-    return MarkdownIt("commonmark", {"html": False}).enable("table")

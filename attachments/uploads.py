@@ -213,5 +213,11 @@ def claim(attachments: Sequence[Attachment]) -> None:
         raise Refused(gone())
 
 
+def release(owner: str, attachments: Sequence[Attachment]) -> None:
+    """What a message no longer shows is the owner's upload again, as if it had just arrived."""
+    mine = Attachment.objects.filter(pk__in=[one.pk for one in attachments])
+    mine.update(owner=owner, claimed_at=None, created_at=now())
+
+
 def gone() -> str:
     return _("One of the files is no longer here. Remove it and attach it again.")

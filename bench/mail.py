@@ -76,10 +76,16 @@ def measure(engines: Engines, size: Size) -> Iterator[list[Row]]:
                 "/s",
                 product.per_cpu_second,
                 floor.per_cpu_second,
-                Bar("≥", 0.25),
+                Bar("≥", 0.40),
             ),
-            Row("mail, queries on average", "", sum(queries) / len(queries), 1),
-            Row("mail, queries at most", "", max(queries), 1, Bar("≤", 12, "value")),
+            Row(
+                "mail, queries on average",
+                "",
+                sum(queries) / len(queries),
+                1,
+                Bar("≤", 8, "value"),
+            ),
+            Row("mail, queries at most", "", max(queries), 1),
             Row("mail, PostgreSQL's CPU a mail", "ms", product.backend_ms, floor.backend_ms),
             Row("mail, stored messages", "", product.stored, floor.stored),
         ]
@@ -88,19 +94,30 @@ def measure(engines: Engines, size: Size) -> Iterator[list[Row]]:
 def _product(given: Sequence[bytes], queries: list[int]) -> Pass:
     Inbox.objects.create(name="Hello", address=SHOP, from_name="The Shop")
     for raw in mails(WARM_UP_MAILS, WARM_UP_SEED):
-        _file(raw)
+        file_one(raw)
     warm_up = Message.objects.count()
     backend = psutil.Process(connection.connection.info.backend_pid)
     backend_began, began = cpu_seconds(backend), time.process_time()
     for raw in given:
         with counted_queries() as statements:
-            _file(raw)
+            file_one(raw)
         queries.append(len(statements))
     cpu, backend_cpu = time.process_time() - began, cpu_seconds(backend) - backend_began
     return Pass(len(given), cpu, backend_cpu, Message.objects.count() - warm_up)
 
 
-def _file(raw: bytes) -> None:
+def file_all(given: Sequence[bytes]) -> float:
+    """File these mails; the CPU seconds it took here and in PostgreSQL."""
+    connection.ensure_connection()
+    backend = psutil.Process(connection.connection.info.backend_pid)
+    backend_began, began = cpu_seconds(backend), time.process_time()
+    for raw in given:
+        file_one(raw)
+    return time.process_time() - began + cpu_seconds(backend) - backend_began
+
+
+def file_one(raw: bytes) -> None:
+    """Take a mail in and file it, as a worker does."""
     row = record_inbound(raw, source="bench")
     if row is not None:
         perform(InboundEmail, row.pk, file_inbound)

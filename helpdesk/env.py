@@ -186,6 +186,12 @@ VARS = (
         "docs/operating.md says what to set in it. Empty: files are not scanned.",
     ),
     Var(
+        "OUTGOING_UNDO_SECONDS",
+        whole,
+        "10",
+        "How long staff can take a reply back before it leaves by mail.",
+    ),
+    Var(
         "MAIL_FILES_MAX_MB",
         whole,
         "20",

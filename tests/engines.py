@@ -33,6 +33,7 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
     folder = _fresh_folder()
     _sweep(folder.parent)
     os.environ["HELPDESK_DATA"] = str(folder)
+    os.environ["OUTGOING_UNDO_SECONDS"] = "0"  # those who test that set it themselves
     os.environ["SECRET_KEY"] = "only-for-tests-" + "0123456789abcdef" * 4
     worker = os.environ.get("PYTEST_XDIST_WORKER", "")
     if early_config.known_args_namespace.numprocesses and not worker:

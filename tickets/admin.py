@@ -214,7 +214,7 @@ class InboundEmailAdmin(ReadOnly, WorkAdmin):
         """The mail byte for byte; never shown as a page."""
         if not self.has_view_permission(request):
             raise PermissionDenied
-        return original_mail(get_object_or_404(InboundEmail, pk=pk), f"mail-{pk}.eml")
+        return original_mail(get_object_or_404(self.get_queryset(request), pk=pk), f"mail-{pk}.eml")
 
     @admin.display(description=_("original"))
     def original(self, mail: InboundEmail) -> str:

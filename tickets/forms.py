@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 from uuid import UUID, uuid4
@@ -15,9 +16,13 @@ from helpdesk.lib.errors import Refused
 from tickets.models import Inbox
 from tickets.models.people import NAME_MAX_CHARS
 from tickets.operations.conversations import checked
-from tickets.operations.opening import checked_address, checked_subject
+from tickets.operations.opening import checked_subject
+from tickets.operations.people import checked_address
 
 SEQ_MAX = 2**31 - 1
+ADDRESSES_MAX_CHARS = 8_000
+# Dave <dave@example.org>, "Dave, the Miller" <dave@example.org>, or the address alone.
+WRITTEN_ADDRESS = re.compile(r'(?:"[^"]*"|[^,<>"])*<([^<>]*)>|([^\s,<>"]+)')
 T = TypeVar("T")
 
 
@@ -55,6 +60,15 @@ class Uuids(forms.Field):
             raise ValidationError(_("One of the files cannot be found.")) from error
 
 
+class Addresses(forms.CharField):
+    """Email addresses as people write several of them, with or without names. What is none is
+    left for the operation, whose sentence names it."""
+
+    def to_python(self, value: Any) -> Any:
+        written = re.sub(r"[;\n]", ",", super().to_python(value) or "")
+        return [named or bare for named, bare in WRITTEN_ADDRESS.findall(written)]
+
+
 class ComposerForm(forms.Form):
     """A reply or a note. `client_token` makes sending it twice harmless."""
 
@@ -65,6 +79,8 @@ class ComposerForm(forms.Form):
         widget=forms.Textarea({"class": "editor", "rows": 3, "dir": "auto"}),
     )
     client_token = forms.UUIDField(initial=uuid4, widget=forms.HiddenInput)
+    cc = Addresses(required=False, max_length=ADDRESSES_MAX_CHARS)
+    bcc = Addresses(required=False, max_length=ADDRESSES_MAX_CHARS)
 
     def clean_body(self) -> str:
         has_files = bool(self.cleaned_data.get("file"))

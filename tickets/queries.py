@@ -14,10 +14,18 @@ from django.db.models import Exists, OuterRef, Q, QuerySet, Sum
 
 from helpdesk.lib.text import fold, words_of
 from tickets.access import Viewer, visible_inboxes, visible_tickets
-from tickets.models import Inbox, Message, MessageFile, Participant, Ticket, TicketCount
+from tickets.models import (
+    Inbox,
+    Message,
+    MessageFile,
+    OutgoingEmail,
+    Participant,
+    Ticket,
+    TicketCount,
+)
 
-View = Literal["yours", "unassigned", "open", "waiting", "solved"]
-VIEWS: tuple[View, ...] = ("yours", "unassigned", "open", "waiting", "solved")
+View = Literal["yours", "unassigned", "open", "waiting", "undelivered", "solved"]
+VIEWS: tuple[View, ...] = ("yours", "unassigned", "open", "waiting", "undelivered", "solved")
 
 PAGE_ROWS = 50
 SEARCH_ROWS = 50
@@ -92,6 +100,8 @@ def list_tickets(
             tickets, field, latest_first = tickets.filter(status="waiting"), "last_message_at", True
         case "solved":
             tickets, field, latest_first = tickets.filter(status="solved"), "solved_at", True
+        case "undelivered":
+            tickets, field, latest_first = with_undelivered(tickets), "last_message_at", True
         case _:
             tickets, field, latest_first = tickets.filter(status="open"), "waiting_since", False
     if view == "yours":
@@ -99,6 +109,23 @@ def list_tickets(
     elif view == "unassigned":
         tickets = tickets.filter(assignee=None)
     return _page(tickets, field, latest_first=latest_first, after=after, rows=rows)
+
+
+def with_undelivered(tickets: QuerySet[Ticket]) -> QuerySet[Ticket]:
+    """Those in which a mail failed for good and nobody has set the matter aside as solved."""
+    failed = OutgoingEmail.objects.filter(state=OutgoingEmail.State.FAILED)
+    return tickets.exclude(status=Status.SOLVED).filter(
+        conversation__in=failed.values("message__conversation")
+    )
+
+
+def undelivered_mails(viewer: Viewer) -> QuerySet[OutgoingEmail]:
+    """The failed mails of those tickets, of all that the viewer can see."""
+    tickets = visible_tickets(viewer).exclude(status=Status.SOLVED)
+    return OutgoingEmail.objects.filter(
+        state=OutgoingEmail.State.FAILED,
+        message__conversation__in=tickets.values("conversation"),
+    )
 
 
 def _page(

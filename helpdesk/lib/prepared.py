@@ -7,10 +7,10 @@ the text, and PostgreSQL keeps the plan. The queryset stays the one place where 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property
-from typing import Any, Generic, TypeVar
+from functools import cache, cached_property, partial
+from typing import Any, Generic, TypeVar, cast
 
 from django.db import DEFAULT_DB_ALIAS, connection
 from django.db.backends.utils import CursorWrapper
@@ -84,6 +84,35 @@ def save(row: Model, *names: str) -> None:
         cursor.execute(sql, [*values, row.pk])
 
 
+def save_if(row: Model, values: dict[str, Any], **conditions: Any) -> bool:
+    """As `update(**values)` of the row, if its columns in the database are as `conditions` say.
+    Returns whether they were. `row` itself is left as it is."""
+    sql, fields = _update_if(type(row), tuple(values), tuple(conditions))
+    given = [*values.values(), *conditions.values()]
+    params = [_prepared(value, field) for value, field in zip(given, fields, strict=True)]
+    with _cursor() as cursor:
+        cursor.execute(sql, [*params, row.pk])
+        return bool(cursor.rowcount)
+
+
+def returned(model: type[M], statement: str, values: Sequence[Any], **instead: str) -> M | None:
+    """The row that a statement of our own changes, or None if it changes none.
+
+    `statement` ends before its RETURNING, and has {table} for the model's table. `instead` names
+    columns that are read as another expression.
+    """
+    sql, names, converters = _returning(model, statement, tuple(instead.items()))
+    with _cursor() as cursor:
+        cursor.execute(sql, values)
+        rows = cursor.fetchall()
+    if not rows:
+        return None
+    row = list(rows[0])
+    for place, convert in converters:
+        row[place] = convert(row[place])
+    return model.from_db(DEFAULT_DB_ALIAS, names, row)
+
+
 def insert(row: Model, **computed: tuple[str, str]) -> None:
     """As `row.save(force_insert=True)`, for a row whose key the database chooses.
 
@@ -123,6 +152,39 @@ def _update(model: type[Model], names: tuple[str, ...]) -> tuple[str, list[AnyFi
 
 
 @cache
+def _update_if(
+    model: type[Model], names: tuple[str, ...], conditions: tuple[str, ...]
+) -> tuple[str, list[AnyField]]:
+    fields = [cast(AnyField, model._meta.get_field(name)) for name in (*names, *conditions)]
+    columns = [f"{_quoted(field.column)} = %s" for field in fields]
+    assignments, where = columns[: len(names)], columns[len(names) :]
+    where.append(f"{_quoted(model._meta.pk.column)} = %s")
+    table = _quoted(model._meta.db_table)
+    sql = f"UPDATE {table} SET {', '.join(assignments)} WHERE {' AND '.join(where)}"  # noqa: S608 - our own names
+    return sql, fields
+
+
+@cache
+def _returning(
+    model: type[Model], statement: str, instead: tuple[tuple[str, str], ...]
+) -> tuple[str, list[str], list[tuple[int, Callable[[Any], Any]]]]:
+    fields = model._meta.concrete_fields
+    read = dict(instead)
+    columns = ", ".join(read.get(field.name) or _quoted(field.column) for field in fields)
+    sql = f"{statement.format(table=_quoted(model._meta.db_table))} RETURNING {columns}"
+    converters: list[tuple[int, Callable[[Any], Any]]] = [
+        (place, partial(_converted, field, converter))
+        for place, field in enumerate(fields)
+        for converter in field.get_db_converters(connection)
+    ]
+    return sql, [field.attname for field in fields], converters
+
+
+def _converted(field: AnyField, converter: Callable[..., Any], value: Any) -> Any:
+    return converter(value, field.cached_col, connection)
+
+
+@cache
 def _insert(
     model: type[Model], computed: tuple[tuple[str, str], ...]
 ) -> tuple[str, list[AnyField]]:
@@ -139,4 +201,8 @@ def _quoted(name: str | None) -> str:
 
 
 def _value(row: Model, field: AnyField) -> Any:
-    return field.get_db_prep_save(getattr(row, field.attname), connection)
+    return _prepared(getattr(row, field.attname), field)
+
+
+def _prepared(value: Any, field: AnyField) -> Any:
+    return field.get_db_prep_save(value.pk if isinstance(value, Model) else value, connection)

@@ -11,6 +11,7 @@ _SPACE = re.compile(r"\s+")
 _BETWEEN_WORDS = re.compile(r"[\W_]+")
 # Control characters that no one types on purpose; PostgreSQL refuses NUL in text outright.
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+_BEYOND_ASCII = re.compile("[^\x00-\x7f]+")
 
 
 def clean(text: str) -> str:
@@ -30,7 +31,11 @@ def fold(text: str) -> str:
     if text.isascii():
         return text.lower()
     decomposed = unicodedata.normalize("NFKD", text)
-    return "".join(c for c in decomposed if not unicodedata.combining(c)).casefold()
+    return _BEYOND_ASCII.sub(_without_marks, decomposed).casefold()
+
+
+def _without_marks(found: re.Match[str]) -> str:
+    return "".join(c for c in found[0] if not unicodedata.combining(c))
 
 
 def words_of(text: str) -> str:

@@ -30,6 +30,7 @@ from django.db.models import Q, QuerySet
 from django.utils.timezone import now
 from django.utils.translation import gettext_lazy as _
 
+from helpdesk.lib import prepared
 from helpdesk.lib.errors import GiveUp, StorageAway, TemporaryFailure
 from helpdesk.lib.redis_client import AWAY, asking_redis, redis_client
 
@@ -63,6 +64,8 @@ class Work(models.Model):
     RETRY_SECONDS: ClassVar[tuple[int, ...]] = (5, 30, 120, 600)
     # Repeating work is queued again when it is done, and never ends as failed.
     REPEATS: ClassVar[bool] = False
+    # Columns that a claim reads as another expression, because they may be very large.
+    CLAIMED_AS: ClassVar[dict[str, str]] = {}
 
     state = models.CharField(_("state"), max_length=8, choices=State, default=State.QUEUED)
     attempts = models.PositiveSmallIntegerField(_("attempts"), default=0)
@@ -120,24 +123,18 @@ def claimable(model: type[Row]) -> QuerySet[Row]:
 # still finds the row claimable has it.
 CLAIM = """
 UPDATE {table}
-   SET state = 'running', lease = %(lease)s, leased_until = %(until)s, attempts = attempts + 1
- WHERE id = %(pk)s
-   AND (state = 'queued' AND due_at <= %(now)s OR state = 'running' AND leased_until < %(now)s)
-RETURNING *
+   SET state = 'running', lease = %s, leased_until = %s, attempts = attempts + 1
+ WHERE id = %s
+   AND (state = 'queued' AND due_at <= %s OR state = 'running' AND leased_until < %s)
 """
 
 
 def claim(model: type[Row], pk: int) -> Row | None:
     """Take one row for this worker, or None if it is not to be had. One UPDATE decides."""
     moment = now()
-    given = {
-        "pk": pk,
-        "lease": uuid.uuid4(),
-        "now": moment,
-        "until": moment + timedelta(seconds=model.LEASE_SECONDS),
-    }
-    statement = CLAIM.format(table=connection.ops.quote_name(model._meta.db_table))
-    return next(iter(model._default_manager.raw(statement, given)), None)
+    until = moment + timedelta(seconds=model.LEASE_SECONDS)
+    given = [uuid.uuid4(), until, pk, moment, moment]
+    return prepared.returned(model, CLAIM, given, **model.CLAIMED_AS)
 
 
 def perform(
@@ -240,18 +237,23 @@ def retry(rows: QuerySet[Row]) -> int:
     return count
 
 
-def ring(model: type[Work], pk: int) -> None:
-    """Tell a worker that a row is due. A dead broker is no matter: the sweep rings again."""
+def ring(model: type[Work], pk: int, wait_seconds: float = 0) -> None:
+    """Tell a worker that a row is due, or will be in a moment. A dead broker is no matter: the
+    sweep rings again."""
+    countdown = wait_seconds if wait_seconds > 0 else None
     try:
         with asking_redis():
-            current_app.send_task(model.TASK, [pk], retry=False, ignore_result=True)
+            current_app.send_task(
+                model.TASK, [pk], countdown=countdown, retry=False, ignore_result=True
+            )
     except Exception as error:  # noqa: BLE001 - kombu wraps each transport's errors differently
         log.warning("%s %s: not rung, %s", model.__name__, pk, error)
 
 
 def ring_on_commit(row: Work) -> None:
-    """Ring for a row once the transaction that wrote it has committed."""
-    transaction.on_commit(partial(ring, type(row), row.pk), robust=True)
+    """Ring for a row once the transaction that wrote it has committed, for when it is due."""
+    wait_seconds = (row.due_at - now()).total_seconds()
+    transaction.on_commit(partial(ring, type(row), row.pk, wait_seconds), robust=True)
 
 
 def sweep() -> int:
@@ -298,7 +300,8 @@ def _mine(row: Work) -> QuerySet[Work]:
 
 
 def _close(row: Work, state: Work.State, **fields: Any) -> None:
-    if not _mine(row).update(state=state, lease=None, leased_until=None, **fields):
+    fields |= {"state": state, "lease": None, "leased_until": None}
+    if not prepared.save_if(row, fields, lease=row.lease):
         raise LeaseLost
 
 

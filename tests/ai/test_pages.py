@@ -10,8 +10,9 @@ from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
 from ai import operations
-from ai.markdown import TAGS, as_html, sections
+from ai.markdown import as_html, sections
 from ai.models import Answer, Article
+from helpdesk.lib.markdown import TAGS
 from tests.ai.conftest import DEMO_ARTICLES, ask
 from tests.ai.corpora import corpus
 from tickets.access import Viewer

@@ -14,7 +14,7 @@ from django.test.utils import CaptureQueriesContext
 from helpdesk.lib import prepared
 from helpdesk.lib.prepared import Prepared
 from tests import make
-from tickets.access import Viewer
+from tickets.access import Viewer, visitor
 from tickets.models import Inbox, Message, Participant, Person, Ticket
 
 pytestmark = pytest.mark.django_db
@@ -122,3 +122,31 @@ def test_postgres_keeps_the_plan_of_what_comes_often(chat: Ticket) -> None:
         cursor.execute("SELECT statement FROM pg_prepared_statements")
         kept = [statement for (statement,) in cursor.fetchall()]
     assert [one for one in kept if "tickets_participant" in one]
+
+
+def test_a_row_is_changed_only_if_it_is_as_we_think(ticket: Ticket) -> None:
+    assert not prepared.save_if(ticket, {"subject": "Teapots"}, status="solved")
+    assert prepared.save_if(ticket, {"subject": "Cups", "assignee": None}, status="open")
+    ticket.refresh_from_db()
+    assert (ticket.subject, ticket.assignee) == ("Cups", None)
+
+
+def test_a_related_row_stands_for_its_key(ticket: Ticket, alice: Viewer) -> None:
+    assert prepared.save_if(ticket, {"assignee": alice.user}, number=ticket.number)
+    ticket.refresh_from_db()
+    assert ticket.assignee == alice.user
+
+
+def test_what_a_statement_returns_is_a_row_as_the_orm_reads_it(chat: Ticket) -> None:
+    message = make.say(visitor(chat.requester), chat, "With sources")
+    Message.objects.filter(pk=message.pk).update(sources=[{"title": "Tea", "url": "/tea"}])
+    found = prepared.returned(
+        Message, "UPDATE {table} SET quoted = %s WHERE id = %s", ["> tea", message.pk]
+    )
+    assert found is not None
+    read = Message.objects.get(pk=message.pk)
+    for field in Message._meta.concrete_fields:
+        assert getattr(found, field.attname) == getattr(read, field.attname), field.name
+    assert (
+        prepared.returned(Message, "UPDATE {table} SET quoted = %s WHERE id = %s", ["", 0]) is None
+    )

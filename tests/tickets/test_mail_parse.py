@@ -202,21 +202,6 @@ def test_lines_before_the_header_and_blanks_before_its_colons() -> None:
     assert (found.sender.email, found.subject, found.text) == ("a@b.example", "Hi", "Hello :")
 
 
-def test_automatic_mail_is_known() -> None:
-    assert parse_email(mail(auto_submitted="auto-replied")).auto_submitted
-    assert parse_email(mail(precedence="bulk")).auto_submitted
-    assert parse_email(mail(subject="Automatic reply: Hello")).auto_submitted
-    assert not parse_email(mail(auto_submitted="no")).auto_submitted
-    assert not parse_email(mail()).auto_submitted
-
-
-def test_a_postmaster_who_answers_is_no_bounce() -> None:
-    found = parse_email(
-        mail("Could not be delivered?", sender="postmaster@x.example", subject="Re: rejected")
-    )
-    assert found.bounce is None
-
-
 # --- Limits -----------------------------------------------------------------------------------
 
 

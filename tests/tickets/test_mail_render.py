@@ -13,7 +13,7 @@ import pytest
 from tickets.mail.render import (
     REFERENCES_MAX_BYTES,
     Letter,
-    as_html,
+    plain_as_html,
     references,
     render,
     subject,
@@ -93,7 +93,7 @@ def test_ids_that_cannot_be_written_are_left_out() -> None:
 
 
 def test_words_are_escaped_and_links_are_links() -> None:
-    html = as_html('<b>"Hi"</b> https://shop.example/?a=1&b=2.\nBye')
+    html = plain_as_html('<b>"Hi"</b> https://shop.example/?a=1&b=2.\nBye')
     assert "&lt;b&gt;" in html
     assert '<a href="https://shop.example/?a=1&amp;b=2">' in html
     assert "2</a>.<br>\nBye" in html

@@ -16,6 +16,7 @@ READ = ("", "timeline/", "messages/1/", "messages/1/original/", "about/")
 WRITE = (
     *("reply/", "note/", "assign/", "solve/", "reopen/", "seen/"),
     "messages/1/deliver/",
+    "messages/1/take-back/",
 )
 PAGES = ("/tickets/", "/tickets/new/", "/assistant/")
 SCRIPT = {"HX-Request": "true"}

@@ -18,7 +18,7 @@ from email.parser import BytesHeaderParser
 from email.policy import compat32
 
 from helpdesk.lib.text import clean
-from tickets.mail.bounce import Bounce, from_report, from_words, is_automatic
+from tickets.mail.bounce import Bounce
 from tickets.mail.charsets import to_text
 from tickets.mail.content import content, unflowed
 from tickets.mail.headers import (
@@ -30,6 +30,7 @@ from tickets.mail.headers import (
     parameters,
     unique,
 )
+from tickets.mail.machines import Complaint, Machine, machine
 from tickets.mail.reply import split_reply
 from tickets.mail.text import html_to_text
 from tickets.mail.tnef import Packed, unpacked
@@ -40,8 +41,6 @@ DEPTH_MAX = 50
 TEXT_MAX_CHARS = 5_000_000
 HEADER_SEARCHED_BYTES = 64 * 1024
 FIRST_FIELD = re.compile(rb"(?:[^\n]{0,998}\n){0,5}?(From |[!-9;-~]+[ \t]*:)")
-RETURNED_SEARCHED_BYTES = 64 * 1024
-RETURNED_ID = re.compile(rb"^[> \t]*Message-ID[ \t]*:\s*(<[^<>\n]{1,998}>)", re.M | re.I)
 FED_BYTES = 256 * 1024
 KIND = re.compile(r"[a-z0-9!#$&^_.+-]{1,127}/[a-z0-9!#$&^_.+-]{1,127}")
 CHARSET_NAMED = re.compile(rb"charset\s*=\s*[\"']?([\w.:-]{1,40})", re.I | re.ASCII)
@@ -85,9 +84,12 @@ class ParsedEmail:
     visible_reply: str
     quoted: str  # what `visible_reply` leaves out of `text`
     attachments: tuple[Attachment, ...]
-    auto_submitted: bool
+    nature: str  # person, vacation, generated, report, complaint or list: machines.Nature
+    auto_submitted: bool  # no person wrote it
+    may_be_answered: bool  # by a program, unasked
     bounce: Bounce | None
-    returned_ids: tuple[str, ...]  # Message-IDs of the mail that a bounce returns
+    complaint: Complaint | None
+    returned_ids: tuple[str, ...]  # Message-IDs of the mail that a report or complaint is about
     problems: tuple[str, ...]
 
     def as_dict(self) -> dict[str, object]:
@@ -98,11 +100,12 @@ class ParsedEmail:
         for name in ("to", "cc", "reply_to", "attachments"):
             plain[name] = [_dict(one) for one in plain[name]]
         plain["date"] = self.date.isoformat() if self.date else None
-        plain["bounce"] = _dict(self.bounce) if self.bounce else None
+        plain["bounce"] = self.bounce.as_dict() if self.bounce else None
+        plain["complaint"] = self.complaint.as_dict() if self.complaint else None
         return plain
 
 
-def _dict(value: Address | Attachment | Bounce) -> dict[str, object]:
+def _dict(value: Address | Attachment) -> dict[str, object]:
     return {f.name: getattr(value, f.name) for f in fields(value) if f.name != "content"}
 
 
@@ -163,15 +166,16 @@ def parse_email(raw: bytes) -> ParsedEmail:
     if sender is None:
         problems.append("Names no sender.")
     split = split_reply(text)
-    bounce = _bounce(body, head, sender, subject, text)
+    to, cc, reply_to = (_addresses(head, name, body) for name in ("to", "cc", "reply-to"))
+    told = _machine(body, head, sender, reply_to, to, subject, text, raw)
     return ParsedEmail(
         message_id=next(iter(message_ids(head.get("message-id", ""))), ""),
         in_reply_to=next(iter(message_ids(head.get("in-reply-to", ""))), ""),
         references=tuple(message_ids(head.get("references", ""))),
         sender=sender,
-        to=_addresses(head, "to", body),
-        cc=_addresses(head, "cc", body),
-        reply_to=_addresses(head, "reply-to", body),
+        to=to,
+        cc=cc,
+        reply_to=reply_to,
         delivered_to=_delivered_to(root),
         subject=subject,
         date=moment(head.get("date", "")) if "date" in head else _received(head),
@@ -180,9 +184,12 @@ def parse_email(raw: bytes) -> ParsedEmail:
         visible_reply=split.visible,
         quoted=split.rest,
         attachments=tuple(body.attachments),
-        auto_submitted=is_automatic(head, subject),
-        bounce=bounce,
-        returned_ids=_returned_ids(body, text) if bounce else (),
+        nature=told.nature.value,
+        auto_submitted=told.is_automatic,
+        may_be_answered=told.may_be_answered,
+        bounce=told.bounce,
+        complaint=told.complaint,
+        returned_ids=told.returned_ids,
         problems=tuple(unique(problems)),
     )
 
@@ -391,22 +398,23 @@ def _file_name(name: str, kind: str, data: bytes) -> str:
     return f"{stem}{mimetypes.guess_extension(kind) or ''}"
 
 
-def _bounce(
-    body: _Body, head: dict[str, str], sender: Address | None, subject: str, text: str
-) -> Bounce | None:
-    for report in body.reports:
-        return from_report(report)
-    return from_words(
-        sender=f"{sender.email} {sender.name}" if sender else "",
+def _machine(
+    body: _Body,
+    head: dict[str, str],
+    sender: Address | None,
+    reply_to: tuple[Address, ...],
+    to: tuple[Address, ...],
+    subject: str,
+    text: str,
+    raw: bytes,
+) -> Machine:
+    return machine(
+        head,
+        sender=sender.email if sender else "",
+        reply_to=reply_to[0].email if reply_to else "",
         subject=subject,
         text=text,
-        null_sender=head.get("return-path", "").strip() == "<>",
+        own=[one.email for one in to],
+        parts=[(one.type, one.content) for one in body.attachments],
+        raw=raw,
     )
-
-
-def _returned_ids(body: _Body, text: str) -> tuple[str, ...]:
-    """A returned mail is attached as a whole, as its header only, or copied into the text."""
-    contents = [one.content[:RETURNED_SEARCHED_BYTES] for one in body.attachments]
-    contents.append(text[:RETURNED_SEARCHED_BYTES].encode())
-    found = [match for content in contents for match in RETURNED_ID.findall(content)]
-    return tuple(unique(one for match in found for one in message_ids(to_text(match)[0])))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from email.errors import HeaderParseError
@@ -14,11 +15,41 @@ from html import escape
 
 from django.template.defaultfilters import filesizeformat
 
+from helpdesk.lib.markdown import readable, words_as_html
+
 REFERENCES_MAX_BYTES = 4_000
 SUBJECT_MAX_CHARS = 200
 REPLY_MARK = re.compile(r"^\s*(?:(?:re|aw|sv|antw|vs|fwd?|wg|tr|rv)\s*(?:\[\d+\])?\s*:\s*)+", re.I)
 LINK = re.compile(r"https?://[^\s<>\"]+[^\s<>\".,;:!?)\]]")
 
+
+SIGNATURE_LINE = "-- "  # with its blank: programs leave out of an answer what is below (RFC 3676)
+LINE = "#a8adb8"  # a grey that is seen on white and on black
+CODE = "font-family:Consolas,Menlo,monospace;font-size:0.92em"
+QUOTE_STYLE = f"margin:0 0 1em 0.8ex;padding-left:1ex;border-left:1px solid {LINE}"
+CELL = f"padding:4px 10px;border:1px solid {LINE};text-align:start"
+STYLES = {
+    "blockquote": f"margin:0 0 1em;padding-left:1em;border-left:3px solid {LINE}",
+    "pre": f"padding:8px 12px;border:1px solid {LINE};white-space:pre-wrap;{CODE}",
+    "code": CODE,
+    "h2": "font-size:1.2em;margin:1em 0 0.5em",
+    "h3": "font-size:1.1em;margin:1em 0 0.5em",
+    "h4": "font-size:1em;margin:1em 0 0.5em",
+    "img": "max-width:100%;height:auto;border:0",
+    "hr": f"border:0;border-top:1px solid {LINE}",
+    "table": "border-collapse:collapse",
+    "th": CELL,
+    "td": CELL,
+}
+STYLED = re.compile(rf"<({'|'.join(STYLES)})(?=[ >])")
+PAGE = """<!DOCTYPE html>
+<html><head><meta charset="utf-8"><meta name="color-scheme" content="light dark"></head><body>
+<div dir="auto" style="font-family:'Segoe UI',Roboto,Helvetica,Arial,sans-serif;font-size:15px;\
+line-height:1.5">
+{}
+</div>
+</body></html>
+"""
 
 ID = re.compile(r"[!-;=?-~]+")  # others cannot be written into a header
 UNKNOWN = ("application", "octet-stream")
@@ -75,8 +106,35 @@ class Withheld:
 
 
 @dataclass(frozen=True, slots=True)
+class Picture:
+    """A picture that stands in the words, where they name this id of ours."""
+
+    id: str
+    file: Enclosed
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """Somebody as the fields of a mail name them."""
+
+    name: str
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class Quoted:
+    """What was said before. `words` are Markdown where one of us wrote them."""
+
+    author: str
+    said_at: datetime  # in the zone in which it is told
+    words: str
+    is_markdown: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Letter:
-    """What one recipient gets."""
+    """What one recipient gets. Those in `to` and `cc` are named to them, and they themselves
+    where there is nobody in either. `body` and `signature` are Markdown."""
 
     message_id: str
     from_name: str
@@ -94,20 +152,29 @@ class Letter:
     linked: Sequence[Linked] = ()
     withheld: Sequence[Withheld] = ()
     opens: bool = False  # nobody has said anything before
+    to: Sequence[Named] = ()
+    cc: Sequence[Named] = ()
+    signature: str = ""
+    history: Sequence[Quoted] = ()  # latest first
+    pictures: Sequence[Picture] = ()
+    auto_submitted: str = "auto-replied"  # of one that is automatic: or auto-generated (RFC 3834)
 
 
 def render(letter: Letter) -> EmailMessage:
     """The mail, text with an HTML twin. The same letter gives the same mail but for its boundary.
 
-    Raises ValueError if one of the addresses cannot be written into a header.
+    Raises ValueError if the sender's or the recipient's address cannot be written into a header;
+    others who cannot be named are left out.
     """
     mail = EmailMessage(policy=POLICY)
-    try:
-        mail["From"] = Address(one_line(letter.from_name), addr_spec=letter.from_address)
-        mail["To"] = Address(one_line(letter.to_name), addr_spec=letter.to_address)
-        mail["Reply-To"] = Address(one_line(letter.from_name), addr_spec=letter.reply_to)
-    except (HeaderParseError, IndexError) as error:
-        raise ValueError(f"{letter.to_address} is no address: {error}") from error
+    mail["From"] = _address(letter.from_name, letter.from_address)
+    own = _address(letter.to_name, letter.to_address)
+    to, cc = _addresses(letter.to), _addresses(letter.cc)
+    if to or not cc:
+        mail["To"] = to or own
+    if cc:
+        mail["Cc"] = cc
+    mail["Reply-To"] = _address(letter.from_name, letter.reply_to)
     mail["Subject"] = subject(letter.subject, opens=letter.opens)
     mail["Date"] = letter.sent_at
     mail["Message-ID"] = f"<{letter.message_id}>"
@@ -115,13 +182,54 @@ def render(letter: Letter) -> EmailMessage:
         mail["In-Reply-To"] = f"<{ids[-1]}>"
         mail["References"] = references(ids)
     if letter.is_automatic:
-        mail["Auto-Submitted"] = "auto-replied"  # RFC 3834
-    text = text_of(letter)
-    mail.set_content(text + "\n", cte="quoted-printable")
-    mail.add_alternative(as_html(text), subtype="html", cte="quoted-printable")
+        mail["Auto-Submitted"] = letter.auto_submitted
+        # What Microsoft's programs would answer with in turn (MS-OXCMAIL, 2.2.3.2.14).
+        mail["X-Auto-Response-Suppress"] = "All"
+    mail.set_content(text_of(letter) + "\n", cte="quoted-printable")
+    mail.add_alternative(html_of(letter), subtype="html", cte="quoted-printable")
+    for picture in letter.pictures:
+        _put_in(mail, picture, letter)
     for file in letter.enclosed:
         _enclose(mail, file)
     return mail
+
+
+def _address(name: str, address: str) -> Address:
+    try:
+        made = Address(one_line(name), addr_spec=address)
+    except (HeaderParseError, IndexError) as error:
+        raise ValueError(f"{address} is no address: {error}") from error
+    if not address.isascii():  # it would be written as an encoded word, which names nobody
+        raise ValueError(f"{address} is no address that every server takes.")
+    return made
+
+
+def _addresses(people: Sequence[Named]) -> list[Address]:
+    made = []
+    for one in people:
+        with contextlib.suppress(ValueError):
+            made.append(_address(one.name, one.address))
+    return made
+
+
+def _put_in(mail: EmailMessage, picture: Picture, letter: Letter) -> None:
+    """Beside the HTML that shows it, by its Content-ID (RFC 2392)."""
+    html = mail.get_body(("html",))
+    main, _, sub = picture.file.type.partition("/")
+    if html is None:
+        return
+    html.add_related(
+        picture.file.content,
+        main,
+        sub,
+        cid=f"<{_content_id(picture, letter)}>",
+        filename=one_line(picture.file.name),
+        disposition="inline",
+    )
+
+
+def _content_id(picture: Picture, letter: Letter) -> str:
+    return f"{picture.id}@{letter.message_id.rpartition('@')[2]}"
 
 
 def _enclose(mail: EmailMessage, file: Enclosed) -> None:
@@ -193,15 +301,66 @@ def references(ids: Sequence[str]) -> str:
 
 
 def text_of(letter: Letter) -> str:
-    """What the reader reads: the words, what they rest on, and what became of each file."""
+    """What the reader reads: the words, what they rest on, what became of each file, who signs,
+    and what was said before."""
+    said = [readable(letter.body), *_besides(letter)]
+    if letter.signature:
+        said.append(f"{SIGNATURE_LINE}\n{readable(letter.signature)}")
+    said += [f"{_introduced(one)}\n{_marked(one)}" for one in letter.history]
+    return "\n\n".join(filter(None, said))
+
+
+def html_of(letter: Letter) -> str:
+    """The same as a page of its own. It has no colours but grey lines, so that programs may show
+    it light or dark."""
+    pictures = {one.id: f"cid:{_content_id(one, letter)}" for one in letter.pictures}
+    said = [_words(letter.body, pictures), *map(plain_as_html, _besides(letter))]
+    if letter.signature:
+        said.append(
+            f'<span class="gmail_signature_prefix">{SIGNATURE_LINE}</span><br>\n'
+            f'<div class="gmail_signature" dir="auto">{_words(letter.signature)}</div>'
+        )
+    if letter.history:
+        quotes = "\n".join(map(_quote, letter.history))
+        said.append(f'<br>\n<div class="gmail_quote gmail_quote_container">{quotes}</div>')
+    return PAGE.format("\n".join(filter(None, said)))
+
+
+def _besides(letter: Letter) -> list[str]:
+    """Plain paragraphs below the words, or instead of them."""
     names = ", ".join(one_line(file.name) for file in letter.enclosed)
     paragraphs = [
-        letter.body or (f"Attached: {names}" if names else ""),
+        f"Attached: {names}" if names and not letter.body else "",
         "\n".join(f"{title}: {address}" for title, address in letter.sources),
         "\n\n".join([_links_begin(len(letter.linked)), *map(_link_lines, letter.linked)]),
         "\n".join(f"{one_line(file.name)} was not sent. {file.why}" for file in letter.withheld),
     ]
-    return "\n\n".join(filter(None, paragraphs))
+    return [one for one in paragraphs if one]
+
+
+def _introduced(quoted: Quoted) -> str:
+    """In the form that mail programs, and we, know the beginning of a quote by."""
+    at = quoted.said_at
+    return f"On {at.day} {at:%B %Y} at {at:%H:%M}, {one_line(quoted.author)} wrote:"
+
+
+def _marked(quoted: Quoted) -> str:
+    text = readable(quoted.words) if quoted.is_markdown else quoted.words
+    return "\n".join(f"> {line}".rstrip() for line in text.split("\n"))
+
+
+def _quote(quoted: Quoted) -> str:
+    words = _words(quoted.words) if quoted.is_markdown else plain_as_html(quoted.words)
+    return (
+        f'<div class="gmail_attr" dir="auto">{escape(_introduced(quoted))}<br></div>'
+        f'<blockquote class="gmail_quote" dir="auto" style="{QUOTE_STYLE}">{words}</blockquote>'
+    )
+
+
+def _words(text: str, pictures: Mapping[str, str] | None = None) -> str:
+    """Markdown with the styles written at each tag: Gmail and Outlook read no others."""
+    html = words_as_html(text, pictures, where="mail")
+    return STYLED.sub(lambda found: f'<{found[1]} style="{STYLES[found[1]]}"', html)
 
 
 def _links_begin(count: int) -> str:
@@ -216,13 +375,12 @@ def _link_lines(file: Linked) -> str:
     return f"{one_line(file.name)} ({size}), until {day}:\n{file.address}"
 
 
-def as_html(text: str) -> str:
+def plain_as_html(text: str) -> str:
     """The text with its paragraphs, line breaks and links, everything else escaped."""
-    paragraphs = [
+    return "".join(
         "<p>" + LINK.sub(_link, escape(one, quote=False)).replace("\n", "<br>\n") + "</p>"
         for one in re.split(r"\n{2,}", text)
-    ]
-    return f'<div dir="auto">\n{"".join(paragraphs)}\n</div>\n'
+    )
 
 
 def _link(found: re.Match[str]) -> str:

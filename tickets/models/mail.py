@@ -18,6 +18,7 @@ from tickets.models.people import Person
 from tickets.models.tickets import SUBJECT_MAX_CHARS
 
 MESSAGE_ID_MAX_CHARS = 255
+READ_AT_ONCE_BYTES = 1_000_000
 
 
 class Mailbox(Work):
@@ -188,6 +189,8 @@ class InboundEmail(Work):
 
     TASK = "tickets.file_inbound"
     RETRY_SECONDS = (5, 60, 600)
+    # A large mail is read piece by piece: see operations.stored.raw_of.
+    CLAIMED_AS = {"raw": f"CASE WHEN size_bytes <= {READ_AT_ONCE_BYTES} THEN raw ELSE '' END"}
 
     mailbox = models.ForeignKey(
         Mailbox,

@@ -9,9 +9,11 @@ from tickets.operations.assistant import (
 )
 from tickets.operations.conversations import mark_read, post_note, post_reply, start_chat
 from tickets.operations.opening import open_ticket_by_mail
+from tickets.operations.taking_back import Draft, take_back
 from tickets.operations.tickets import assign_ticket, mark_seen, reopen_ticket, solve_ticket
 
 __all__ = [
+    "Draft",
     "ask_for_human",
     "assign_ticket",
     "hand_over",
@@ -26,4 +28,5 @@ __all__ = [
     "solve_ticket",
     "start_chat",
     "switch_assistant",
+    "take_back",
 ]

@@ -16,7 +16,15 @@ from helpdesk.lib.errors import Refused
 from helpdesk.lib.text import clean, says_nothing
 from tickets.access import Viewer, access_conversation
 from tickets.models import Conversation, Message, Participant, Person, Ticket
+from tickets.operations.copies import (
+    Copies,
+    check_may_copy,
+    checked_copies,
+    put_in_copy,
+    queue_blind_copies,
+)
 from tickets.operations.files import check_limits, read_files, show_files, uploaded_files
+from tickets.operations.related import hold_address
 from tickets.operations.timeline import (
     announce,
     append_change,
@@ -48,6 +56,8 @@ def post_reply(
     client_token: UUID | None = None,
     inbox_id: int | None = None,
     files: Sequence[UUID] = (),
+    cc: Sequence[str] = (),
+    bcc: Sequence[str] = (),
 ) -> Message:
     """Say something to everyone in a conversation, and let its ticket notice.
 
@@ -56,15 +66,17 @@ def post_reply(
     call with the same `client_token` returns the first call's message and does nothing else. One
     email is queued for each other customer here who is reached by email. If the conversation has
     no ticket yet, one is opened in `inbox_id`. A reply by staff takes the conversation from the
-    assistant, and an unassigned ticket becomes theirs.
+    assistant, and an unassigned ticket becomes theirs. Addresses in `cc` get a seat and hear what
+    is said from now on; those in `bcc` get this one message, and nobody learns of them.
 
     Raises NotFound if the viewer may not see the conversation, Refused if the body is empty
-    or too long, or if a file cannot be had.
+    or too long, if a file cannot be had, or if an address cannot be written to.
     """
     body = checked(body, may_be_empty=bool(files))
+    copies = checked_copies(cc, bcc)
 
     def write() -> Message:
-        return _reply(viewer, conversation_id, body, via, client_token, inbox_id, files)
+        return _reply(viewer, conversation_id, body, via, client_token, inbox_id, files, copies)
 
     return _once(write, viewer, conversation_id, client_token)
 
@@ -77,8 +89,11 @@ def _reply(
     client_token: UUID | None,
     inbox_id: int | None,
     files: Sequence[UUID],
+    copies: Copies,
 ) -> Message:
     attached = uploaded_files(viewer, files)
+    if copies:  # before the conversation, as whoever files a mail does
+        hold_address(*copies.cc, *copies.bcc)
     role = "staff" if viewer.is_staff else "customer"
     message = Message(
         kind=Message.Kind.REPLY,
@@ -99,13 +114,16 @@ def _reply(
         _take(ticket, viewer)
     if ticket is not None and attached:
         check_limits(ticket.inbox, attached)
+    typed = put_in_copy(check_may_copy(ticket, viewer), viewer, copies.cc) if copies else {}
     _append(conversation, message, attached)
     if ticket is not None:
         ticket_hears(ticket, message, role=role)
         announce(ticket, message, role=role)
     if viewer.is_staff or via != Message.Via.EMAIL:
         # A mail has reached the people it was addressed to already.
-        queue_emails(message)
+        queue_emails(message, typed)
+        if copies.bcc:
+            queue_blind_copies(message, copies.bcc)
     return message
 
 

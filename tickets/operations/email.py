@@ -15,21 +15,30 @@ from django.conf import settings
 from django.db import IntegrityError, InterfaceError, OperationalError, connection, transaction
 from django.utils.timezone import now
 
-from helpdesk.lib import work
+from helpdesk.lib import prepared, work
 from helpdesk.lib.errors import GiveUp, TemporaryFailure
 from tickets import events
 from tickets.access import Viewer, access_ticket
 from tickets.mail import fetch_folder, fetch_imap
-from tickets.mail.addresses import is_address, reply_address
+from tickets.mail.addresses import is_address
 from tickets.mail.parse import RAW_MAX_BYTES
-from tickets.mail.render import Letter, one_line, render
+from tickets.mail.render import one_line, render
 from tickets.mail.send import send
 from tickets.models import InboundEmail, Mailbox, Message, OutgoingEmail, Ticket
 from tickets.operations.enclosures import with_files
 from tickets.operations.filing import file_inbound
+from tickets.operations.letters import letter_for
 from tickets.operations.timeline import append_change, locked, ticket_of
+from tickets.queries import undelivered_mails
 
-__all__ = ["deliver", "fetch_mailbox", "file_inbound", "record_inbound", "retry_delivery"]
+__all__ = [
+    "deliver",
+    "fetch_mailbox",
+    "file_inbound",
+    "record_inbound",
+    "retry_all_failed",
+    "retry_delivery",
+]
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -39,7 +48,6 @@ FETCH_MAX_MAILS = 2_000  # in one run; the next run goes on
 FETCH_MAX_SECONDS = 60
 SETTLE_SECONDS = 15  # how long we try to note that a mail was accepted
 SMTP_REPLY_MAX_CHARS = 500
-EARLIER_IDS_MAX = 200
 
 
 # --- In ---------------------------------------------------------------------------------------
@@ -77,7 +85,7 @@ def record_inbound(
         row.state, row.error, row.finished_at = row.State.FAILED, error, now()
     try:
         with transaction.atomic():
-            row.save(force_insert=True)
+            prepared.insert(row)
             if rings and not error:
                 work.ring_on_commit(row)
     except IntegrityError as refused:
@@ -206,7 +214,7 @@ def deliver(outgoing: OutgoingEmail) -> None:
     second time, under the same Message-ID. Raises GiveUp where sending can never succeed,
     TemporaryFailure where it may later.
     """
-    message = Message.objects.select_related("conversation__ticket__inbox", "author").get(
+    message = Message.objects.select_related("conversation", "author__user").get(
         pk=outgoing.message_id
     )
     ticket = (
@@ -214,7 +222,7 @@ def deliver(outgoing: OutgoingEmail) -> None:
     )
     if ticket is None or not ticket.inbox.address:
         raise GiveUp("The inbox has no address to send from.")
-    letter = _letter(outgoing, message, ticket)
+    letter = letter_for(outgoing, message, ticket)
     if not is_address(letter.to_address):
         raise GiveUp(f"{letter.to_address} is no address.")
     letter = with_files(letter, outgoing, message)
@@ -265,44 +273,15 @@ def retry_delivery(viewer: Viewer, number: int, seq: int) -> int:
     return count
 
 
-def _letter(outgoing: OutgoingEmail, message: Message, ticket: Ticket) -> Letter:
-    inbox = ticket.inbox
-    address = inbox.address or ""
-    brand = inbox.from_name or inbox.name
-    author = message.author
-    return Letter(
-        message_id=outgoing.rfc_message_id,
-        from_name=f"{author.first_name} from {brand}" if author and author.name else brand,
-        from_address=address,
-        reply_to=reply_address(address, message.conversation_id),
-        to_name=one_line(outgoing.person.name),
-        to_address=outgoing.address,
-        subject=ticket.subject,
-        body=message.body,
-        sources=[(one["title"], one["url"]) for one in message.sources],
-        earlier_ids=_earlier_ids(outgoing, message),
-        sent_at=message.created_at,
-        is_automatic=bool(author and author.is_assistant),
-        opens=message.seq == 1,
-    )
-
-
-def _earlier_ids(outgoing: OutgoingEmail, message: Message) -> list[str]:
-    """Message-IDs of what this recipient and we have mailed each other before, oldest first."""
-    theirs = InboundEmail.objects.filter(
-        conversation=message.conversation_id, message__seq__lt=message.seq
-    ).exclude(rfc_message_id="")
-    ours = OutgoingEmail.objects.filter(
-        message__conversation=message.conversation_id,
-        message__seq__lt=message.seq,
-        person=outgoing.person_id,
-    )
-    places = [
-        *theirs.values_list("message__seq", "rfc_message_id"),
-        *ours.values_list("message__seq", "rfc_message_id"),
-    ]
-    ids = [one for _, one in sorted(places)]
-    return ids if len(ids) <= EARLIER_IDS_MAX else [ids[0], *ids[1 - EARLIER_IDS_MAX :]]
+def retry_all_failed(viewer: Viewer) -> int:
+    """Send again, at once, every mail that failed for good in a ticket that the viewer can see and
+    nobody has solved. Returns how many."""
+    mails = undelivered_mails(viewer)
+    shown = list(Message.objects.filter(outgoing_emails__in=mails).distinct())
+    count = work.retry(mails)
+    for message in shown:
+        events.delivery_changed(message)
+    return count
 
 
 def _note_accepted(outgoing: OutgoingEmail, message: Message, answer: str) -> None:

@@ -7,15 +7,18 @@ from dataclasses import replace
 from django.conf import settings
 
 from attachments import storage
+from attachments.kinds import kind_of
 from attachments.lasting import address_of, lasting_link
 from attachments.models import Attachment
 from helpdesk.lib.errors import TemporaryFailure
-from tickets.mail.render import Enclosed, Letter, Linked, Withheld, fitting
+from helpdesk.lib.markdown import pictures_in
+from tickets.mail.render import Enclosed, Letter, Linked, Picture, Withheld, fitting
 from tickets.models import Message, OutgoingEmail
 
 
 def with_files(letter: Letter, outgoing: OutgoingEmail, message: Message) -> Letter:
-    """The letter with the message's files: in it, as links, or with why they are not sent.
+    """The letter with the message's files: in it, as links, or with why they are not sent. A
+    picture that its words show stands there, and not among the files.
 
     Raises StorageAway, and TemporaryFailure where bytes are missing: a reply never leaves without
     its files.
@@ -26,15 +29,26 @@ def with_files(letter: Letter, outgoing: OutgoingEmail, message: Message) -> Let
     room = settings.MAIL_FILES_MAX_MB * 1024 * 1024
     fits = fitting([file.stored.size_bytes for file in sent], room)
     links = [_linked(file, outgoing) for file, fit in zip(sent, fits, strict=True) if not fit]
+    shown = set(pictures_in(letter.body))
+    carried = [
+        (_is_picture(file) and str(file.uuid) in shown, file)
+        for file, fit in zip(sent, fits, strict=True)
+        if fit
+    ]
     return replace(
         letter,
-        enclosed=[_enclosed(file) for file, fit in zip(sent, fits, strict=True) if fit],
+        pictures=[Picture(str(file.uuid), _enclosed(file)) for inside, file in carried if inside],
+        enclosed=[_enclosed(file) for inside, file in carried if not inside],
         linked=[one for one in links if isinstance(one, Linked)],
         withheld=[
             *(Withheld(file.name, file.why_closed) for file in files if file.why_closed),
             *(one for one in links if isinstance(one, Withheld)),
         ],
     )
+
+
+def _is_picture(file: Attachment) -> bool:
+    return kind_of(file.stored.type) == "image"
 
 
 def _enclosed(file: Attachment) -> Enclosed:

@@ -38,6 +38,7 @@ from tickets.models.tickets import SUBJECT_MAX_CHARS
 from tickets.operations.files import remember_files
 from tickets.operations.people import give_address, new_person
 from tickets.operations.related import Facts, look_up
+from tickets.operations.stored import raw_of
 from tickets.operations.timeline import (
     announce,
     append_change,
@@ -63,7 +64,7 @@ def file_inbound(row: InboundEmail) -> None:
 
     Raises GiveUp for a mail that can never be filed as it is.
     """
-    raw = bytes(row.raw)
+    raw = raw_of(row)
     if not raw and row.uid is not None:
         raw = _fetched_again(row)
     mail = parse_email(raw)

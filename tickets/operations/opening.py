@@ -6,21 +6,17 @@ from collections.abc import Sequence
 from functools import partial
 from uuid import UUID
 
-from django.core.exceptions import ValidationError
-from django.core.validators import validate_email
 from django.db import IntegrityError, transaction
-from django.utils.encoding import punycode
 from django.utils.translation import gettext as _
 
 from helpdesk.lib.errors import NotFound, Refused
 from helpdesk.lib.text import PREVIEW_CHARS, clean, says_nothing
 from tickets.access import Viewer, visible_inboxes, visible_tickets
-from tickets.mail.addresses import is_address, normal, without_tag
 from tickets.mail.render import one_line
 from tickets.models import Conversation, Inbox, Message, Participant, Ticket
 from tickets.operations.conversations import checked
 from tickets.operations.files import check_limits, show_files, uploaded_files
-from tickets.operations.people import person_at
+from tickets.operations.people import checked_address, person_at
 from tickets.operations.related import hold_address
 from tickets.operations.timeline import (
     announce,
@@ -71,24 +67,6 @@ def open_ticket_by_mail(
         if "conversation_opened_once" not in str(refused):
             raise
     return _opened(viewer, client_token)
-
-
-def checked_address(address: str) -> str:
-    """An address as we store and write to it. Raises Refused with a sentence if nobody can be
-    reached there, or only we ourselves."""
-    local, _at, host = normal(clean(address)).rpartition("@")
-    try:
-        address = f"{local}@{punycode(host)}"
-        validate_email(address)
-    except (UnicodeError, ValidationError):
-        address = ""
-    if not is_address(address):
-        raise Refused(_("Write an email address such as name@example.org."))
-    # Mail to a tagged address comes in by the door without the tag.
-    ours = Inbox.objects.filter(address__iexact=address)
-    if (ours | Inbox.objects.filter(address__iexact=without_tag(address))).exists():
-        raise Refused(_("This is an address of your own desk. Write to a customer's."))
-    return address
 
 
 def checked_subject(subject: str) -> str:

@@ -1,12 +1,19 @@
-"""Whose an email address is. The caller holds the address (`related.hold_address`)."""
+"""Whose an email address is. Who asks, or gives one, holds it (`related.hold_address`)."""
 
 from __future__ import annotations
 
+from django.core.exceptions import ValidationError
+from django.core.validators import validate_email
 from django.db import connection
 from django.db.models.functions import Lower
 from django.db.models.lookups import Exact
+from django.utils.encoding import punycode
+from django.utils.translation import gettext as _
 
-from tickets.models import EmailAddress, Person
+from helpdesk.lib.errors import Refused
+from helpdesk.lib.text import clean
+from tickets.mail.addresses import is_address, normal, without_tag
+from tickets.models import EmailAddress, Inbox, Person
 from tickets.models.people import NAME_MAX_CHARS
 
 NEW_PERSON = """
@@ -16,6 +23,24 @@ WITH person AS (
 INSERT INTO tickets_emailaddress (person_id, address, is_primary) SELECT id, %s, true FROM person
 RETURNING person_id
 """
+
+
+def checked_address(address: str) -> str:
+    """An address as we store and write to it. Raises Refused with a sentence if nobody can be
+    reached there, or only we ourselves."""
+    local, _at, host = normal(clean(address)).rpartition("@")
+    try:
+        address = f"{local}@{punycode(host)}"
+        validate_email(address)
+    except (UnicodeError, ValidationError):
+        address = ""
+    if not is_address(address):
+        raise Refused(_("Write an email address such as name@example.org."))
+    # Mail to a tagged address comes in by the door without the tag.
+    ours = Inbox.objects.filter(address__iexact=address)
+    if (ours | Inbox.objects.filter(address__iexact=without_tag(address))).exists():
+        raise Refused(_("This is an address of your own desk. Write to a customer's."))
+    return address
 
 
 def person_at(address: str, *, name: str = "") -> Person:

@@ -104,11 +104,11 @@ def look_up(row: InboundEmail, mail: ParsedEmail) -> Facts:
     return facts
 
 
-def hold_address(address: str) -> None:
-    """Nobody else files a mail from this address, or gives it to a person, until the transaction
-    ends. What comes of those who did so just now is seen by the next statement."""
+def hold_address(*addresses: str) -> None:
+    """Nobody else files a mail from these addresses, or gives them to a person, until the
+    transaction ends. What comes of those who did so just now is seen by the next statement."""
     with connection.cursor() as cursor:
-        _wait_for(cursor, [_address(normal(address))])
+        _wait_for(cursor, [_address(normal(one)) for one in addresses])
 
 
 def _address(sender: str) -> str:

@@ -75,7 +75,7 @@ def _set_status(viewer: Viewer, number: int, status: Status) -> Ticket:
     old, ticket.status = ticket.status, status
     moment = now()
     ticket.solved_at = moment if status == Status.SOLVED else None
-    ticket.waiting_since = _asked_at(ticket) or moment if status == Status.OPEN else None
+    ticket.waiting_since = asked_at(ticket) or moment if status == Status.OPEN else None
     if status == Status.SOLVED:
         ticket.unread = False
     ticket.save(update_fields=["status", "solved_at", "waiting_since", "unread"])
@@ -84,14 +84,14 @@ def _set_status(viewer: Viewer, number: int, status: Status) -> Ticket:
     return ticket
 
 
-def _asked_at(ticket: Ticket) -> datetime | None:
+def asked_at(ticket: Ticket) -> datetime | None:
     """When the customer wrote what nobody has answered yet; None if everything is answered."""
     replies = Message.objects.filter(
         conversation=ticket.conversation_id, kind=Message.Kind.REPLY
     ).order_by("seq")
     by_us = Q(author__user__isnull=False) | Q(author__is_assistant=True)
     answered = replies.filter(by_us).values_list("seq", flat=True).last() or 0
-    asked = replies.filter(~by_us, seq__gt=answered)
+    asked = replies.filter(~by_us, author__isnull=False, seq__gt=answered)
     return asked.values_list("created_at", flat=True).first()
 
 

@@ -5,10 +5,12 @@ All of it expects the caller to hold the conversation's lock, inside a transacti
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
+from django.conf import settings
 from django.utils.timezone import now
 
 from helpdesk.lib import news, prepared
@@ -261,27 +263,48 @@ _emailed_seats = Prepared(
 )
 
 
-def queue_emails(message: Message) -> None:
-    """One OutgoingEmail for each seat reached by email, except the author's own."""
-    people = [
-        seat.person_id
+def queue_emails(message: Message, typed: Mapping[int, str] | None = None) -> None:
+    """One OutgoingEmail for each seat reached by email, except the author's own: to the person's
+    address, or to the one that was `typed` for them."""
+    seats = [
+        seat
         for seat in _emailed_seats.all(message.conversation_id)
         if seat.person_id != message.author_id
     ]
-    if not people:
+    if not seats:
         return
-    addressed = Person.objects.filter(pk__in=people, addresses__is_primary=True)
-    for person_id, address in addressed.values_list("pk", "addresses__address"):
-        queue_email(message, person_id, address)
+    primary = Person.objects.filter(
+        pk__in=[seat.person_id for seat in seats], addresses__is_primary=True
+    )
+    addresses = {**dict(primary.values_list("pk", "addresses__address")), **(typed or {})}
+    for seat in seats:
+        if address := addresses.get(seat.person_id):
+            field = OutgoingEmail.Field.CC if seat.copied else OutgoingEmail.Field.TO
+            queue_email(message, seat.person_id, address, field=field)
 
 
-def queue_email(message: Message, person_id: int, address: str) -> None:
-    """Mail a message to one person, at this address of theirs."""
+def queue_email(
+    message: Message,
+    person_id: int,
+    address: str,
+    *,
+    field: str = OutgoingEmail.Field.TO,
+    is_automatic: bool = False,
+) -> None:
+    """Mail a message to one person, at this address of theirs.
+
+    What staff wrote leaves OUTGOING_UNDO_SECONDS later: until then they can take it back.
+    """
+    by_staff = message.author is not None and message.author.user_id is not None
+    wait = timedelta(seconds=settings.OUTGOING_UNDO_SECONDS if by_staff else 0)
     outgoing = OutgoingEmail.objects.create(
         message=message,
         person_id=person_id,
         address=address,
+        field=field,
+        is_automatic=is_automatic,
         rfc_message_id=new_message_id(message.conversation_id),
+        due_at=now() + wait,
     )
     ring_on_commit(outgoing)
 

@@ -5,12 +5,17 @@ from __future__ import annotations
 from datetime import date, datetime, timedelta
 
 from django import template
+from django.template.defaultfilters import linebreaks_filter
 from django.utils.formats import date_format
 from django.utils.html import urlize
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.timezone import localdate, localtime, now
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
+
+from helpdesk.lib.markdown import words_as_html
+from tickets.models import Message
+from tickets.views.entries import Entry
 
 register = template.Library()
 
@@ -81,3 +86,14 @@ def linked(text: str) -> SafeString:
     return mark_safe(  # noqa: S308 - urlize has escaped the text
         html.replace(' rel="nofollow">', ' rel="nofollow noopener" target="_blank">')
     )
+
+
+@register.filter
+def words(entry: Entry) -> SafeString:
+    """What an entry says. Staff write Markdown and it is shown as its mail shows it; a mail that
+    came, what a customer wrote, and a chat, whose other side shows no Markdown, are as typed."""
+    message = entry.message
+    if entry.role == "customer" or entry.is_bubble or message.via == Message.Via.EMAIL:
+        return linebreaks_filter(linked(message.body))
+    pictures = [file for file in entry.files if file.kind == "image" and not file.closed]
+    return words_as_html(message.body, {str(file.uuid): file.address for file in pictures})

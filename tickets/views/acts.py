@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from uuid import uuid4
 
-from django.http import HttpResponse
+from django.http import HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
+from attachments.uploads import upload_json
 from helpdesk.lib.errors import Refused
 from tickets.access import access_ticket, viewer_for
 from tickets.forms import AssignForm, ComposerForm, SeqForm
@@ -22,8 +23,10 @@ from tickets.operations import (
     post_reply,
     reopen_ticket,
     solve_ticket,
+    take_back,
 )
-from tickets.operations.email import retry_delivery
+from tickets.operations.copies import leave_out
+from tickets.operations.email import retry_all_failed, retry_delivery
 from tickets.views.frame import DeskRequest, desk_page, place_query
 from tickets.views.pages import show_about, show_ticket
 
@@ -85,6 +88,39 @@ def deliver(request: DeskRequest, number: int, seq: int) -> HttpResponse:
     return HttpResponse(status=204) if request.htmx else _back(request, number)
 
 
+@require_POST
+@desk_page
+def leave_out_copy(request: DeskRequest, number: int, seat: int) -> HttpResponse:
+    """Somebody in copy hears no more."""
+    leave_out(viewer_for(request.user), number, seat)
+    return _about(request, number)
+
+
+@require_POST
+@desk_page
+def deliver_all(request: DeskRequest) -> HttpResponse:
+    """Try again to send everything that did not arrive."""
+    retry_all_failed(viewer_for(request.user))
+    return redirect(f"{reverse('tickets:list')}?view=undelivered")
+
+
+@require_POST
+@desk_page
+def take_back_reply(request: DeskRequest, number: int, seq: int) -> HttpResponse:
+    """Take a reply back before it leaves: its words are in the box again, and not sent.
+
+    A script gets them as JSON, with the files as uploads.
+    """
+    viewer = viewer_for(request.user)
+    draft = take_back(viewer, number, seq)
+    if request.htmx:
+        files = [upload_json(file) for file in draft.files]
+        return JsonResponse({"body": draft.body, "files": files, "cc": draft.cc, "bcc": draft.bcc})
+    copies = {"cc": ", ".join(draft.cc), "bcc": ", ".join(draft.bcc)}
+    form = ComposerForm(initial={"body": draft.body, **copies})
+    return show_ticket(request, viewer, access_ticket(viewer, number), form)
+
+
 def _compose(
     request: DeskRequest, number: int, post: Callable[..., Message], kind: Message.Kind
 ) -> HttpResponse:
@@ -98,6 +134,8 @@ def _compose(
     if form.is_valid():
         words = form.cleaned_data
         files = words.pop("file")
+        if kind == Message.Kind.NOTE:
+            del words["cc"], words["bcc"]
         message = post(viewer, ticket.conversation_id, via=Message.Via.WEB, files=files, **words)
         shown = [file.attachment.uuid for file in message.files.all()] if files else []
         if (message.kind, message.body, shown) == (kind, words["body"], files):

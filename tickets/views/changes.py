@@ -50,6 +50,12 @@ def change_sentence(message: Message, viewer: Viewer) -> SafeString:
             return format_html(_("{who} took over from the assistant"), who=who)
         case {"field": "handler"}:
             return format_html(_("{who} let the assistant answer"), who=who)
+        case {"field": "reply"}:
+            return format_html(_("{who} took back a reply before it left"), who=who)
+        case {"field": "copied", "old": str(old)}:
+            return format_html(_("{who} took {old} out of copy"), who=who, old=_name(old))
+        case {"field": "copied", "new": str(new)}:
+            return format_html(_("{who} put {new} in copy"), who=who, new=_name(new))
         case {"field": "participant", "new": str(new)}:
             return format_html(_("{who} joined by mail from {new}"), who=who, new=_name(new))
         case _:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -12,7 +12,7 @@ from django.contrib.postgres.expressions import ArraySubquery
 from django.db.models import OuterRef, QuerySet
 from django.db.models.functions import JSONObject
 from django.urls import reverse
-from django.utils.timezone import get_current_timezone, localdate
+from django.utils.timezone import get_current_timezone, localdate, now
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
@@ -23,6 +23,7 @@ from tickets.events import role_of
 from tickets.models import Conversation, Message, MessageFile, OutgoingEmail
 from tickets.queries import looks_like_signature
 from tickets.views.changes import change_icon, change_sentence
+from tickets.views.delivery_log import FIELDS, Log, delivery_log
 
 PAGE_ENTRIES = 60
 CATCH_UP_ENTRIES = 200
@@ -113,6 +114,8 @@ class Entry:
     day: date | None = None  # a new day begins here
     continues: bool = False  # the same person, still speaking
     is_new: bool = False  # everything from here on is unread
+    log: list[Log] = field(default_factory=list)  # what became of each of its mails
+    can_be_taken_back: bool = False  # none of its mails has begun to leave
 
     @property
     def is_pending(self) -> bool:
@@ -188,7 +191,6 @@ def one_entry(viewer: Viewer, conversation: Conversation, seq: int) -> Entry | N
 def _rows(viewer: Viewer, conversation: Conversation) -> QuerySet[Message]:
     """Messages with their mails and files, in one query."""
     mails = OutgoingEmail.objects.filter(message=OuterRef("pk")).order_by("pk")
-    fields = ("address", "state", "attempts", "error", "due_at")
     files = (
         MessageFile.objects.filter(message=OuterRef("pk"))
         .annotate(is_signature=looks_like_signature())
@@ -213,7 +215,7 @@ def _rows(viewer: Viewer, conversation: Conversation) -> QuerySet[Message]:
         .select_related("inbound_email")
         .defer("search", "inbound_email__raw")
         .annotate(
-            mails=ArraySubquery(mails.values(mail=JSONObject(**{name: name for name in fields}))),
+            mails=ArraySubquery(mails.values(mail=JSONObject(**{name: name for name in FIELDS}))),
             shown_files=ArraySubquery(files.values(file=JSONObject(**about))),
         )
     )
@@ -250,6 +252,20 @@ def _entry(viewer: Viewer, conversation: Conversation, message: Message) -> Entr
         files=[_shown(file) for file in vars(message)["shown_files"]],
         sentence=change_sentence(message, viewer) if is_change else "",
         icon=change_icon(message) if is_change else "",
+        log=delivery_log(vars(message)["mails"]),
+        can_be_taken_back=message.author_id == viewer.person.pk
+        and conversation.channel != Conversation.Channel.CHAT
+        and _all_wait(vars(message)["mails"]),
+    )
+
+
+def _all_wait(mails: list[dict[str, Any]]) -> bool:
+    moment = now()
+    return bool(mails) and all(
+        mail["state"] == "queued"
+        and not mail["attempts"]
+        and datetime.fromisoformat(mail["due_at"]) > moment
+        for mail in mails
     )
 
 

@@ -68,7 +68,7 @@ def original(request: DeskRequest, number: int, seq: int) -> HttpResponse:
     viewer = viewer_for(request.user)
     ticket = access_ticket(viewer, number)
     emails = visible_emails(viewer).filter(message__conversation=ticket.conversation_id)
-    email = emails.filter(message__seq=seq).first()
+    email = emails.filter(message__seq=seq).defer("raw").first()
     if email is None:
         raise NotFound
     return original_mail(email, f"ticket-{ticket.number}-{seq}.eml")

@@ -10,8 +10,8 @@ from typing import Any, Concatenate, ParamSpec
 from urllib.parse import urlencode
 
 from django.contrib.auth.views import redirect_to_login
-from django.db.models import Subquery
-from django.db.models.functions import JSONObject
+from django.db.models import Count, OuterRef, Subquery
+from django.db.models.functions import Coalesce, JSONObject
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.utils.cache import add_never_cache_headers
@@ -20,7 +20,7 @@ from django_htmx.middleware import HtmxDetails
 
 from helpdesk.lib.errors import NotFound
 from tickets.access import Viewer, visible_inboxes
-from tickets.models import Desk, Inbox, User
+from tickets.models import Desk, Inbox, Ticket, User
 from tickets.queries import (
     PAGE_ROWS,
     VIEWS,
@@ -30,6 +30,7 @@ from tickets.queries import (
     count_tickets,
     list_tickets,
     search_tickets,
+    with_undelivered,
 )
 
 P = ParamSpec("P")
@@ -111,6 +112,7 @@ def view_titles() -> dict[View, str]:
         "unassigned": _("Unassigned"),
         "open": _("All open"),
         "waiting": _("Waiting"),
+        "undelivered": _("Not delivered"),
         "solved": _("Solved"),
     }
 
@@ -120,6 +122,7 @@ VIEW_ICONS: dict[View, str] = {
     "unassigned": "user",
     "open": "layers",
     "waiting": "hourglass",
+    "undelivered": "circle-alert",
     "solved": "circle-check",
 }
 
@@ -184,6 +187,7 @@ def nav(viewer: Viewer) -> dict[str, Any]:
         "unassigned": counts.unassigned,
         "open": counts.open,
         "waiting": counts.waiting,
+        "undelivered": sum(vars(inbox)["undelivered"] for inbox in inboxes),
     }
     titles = view_titles()
     return {
@@ -193,6 +197,7 @@ def nav(viewer: Viewer) -> dict[str, Any]:
             {"name": view, "title": titles[view], "icon": VIEW_ICONS[view]}
             | {"count": numbers.get(view)}
             for view in VIEWS
+            if view != "undelivered" or numbers[view]
         ],
         "inboxes": [
             {"inbox": inbox, "count": counts.by_inbox.get(inbox.pk, 0)} for inbox in inboxes
@@ -203,9 +208,16 @@ def nav(viewer: Viewer) -> dict[str, Any]:
 
 
 def _desk_and_inboxes(viewer: Viewer) -> tuple[Desk, list[Inbox]]:
-    """Both in one query: they are on every page."""
+    """Both in one query, and how many tickets of each inbox have a mail that did not arrive: they
+    are on every page."""
     desk = Desk.objects.values(row=JSONObject(name="name", assistant_on="assistant_on"))
-    inboxes: list[Inbox] = [*visible_inboxes(viewer).annotate(desk=Subquery(desk[:1]))]
+    undelivered = with_undelivered(Ticket.objects.filter(inbox=OuterRef("pk"))).order_by()
+    counted = undelivered.values("inbox").annotate(count=Count("*")).values("count")
+    inboxes: list[Inbox] = [
+        *visible_inboxes(viewer).annotate(
+            desk=Subquery(desk[:1]), undelivered=Coalesce(Subquery(counted), 0)
+        )
+    ]
     if not inboxes:
         return Desk.objects.first() or Desk(), inboxes
     return Desk(**(vars(inboxes[0])["desk"] or {})), inboxes

@@ -90,6 +90,7 @@ def about_ticket(viewer: Viewer, ticket: Ticket) -> dict[str, Any]:
         "ticket": ticket,
         "seats": seats,
         "customers": [seat for seat in seats if seat.role == Participant.Role.CUSTOMER],
+        "copied": [seat for seat in seats if seat.copied],
         "requester_seat": next(
             (seat for seat in seats if seat.person_id == ticket.requester_id), None
         ),

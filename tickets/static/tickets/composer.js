@@ -25,6 +25,8 @@ export function keepComposer(pane, live, { signal, onSent, store = localStorage 
   const kind = () => form.elements.kind.value;
   const most = () => Number(form.dataset.most);
   const { uploads: address, inbox } = form.dataset;
+  const copies = form.querySelector("[data-copies]");
+  const copied = (name) => form.elements[name]?.value.trim() ?? "";
 
   let token = form.elements.client_token.value;
   let tried = null; // what was sent with this token, when its answer did not come
@@ -50,10 +52,24 @@ export function keepComposer(pane, live, { signal, onSent, store = localStorage 
     one &&
     one.body === other.body &&
     one.kind === other.kind &&
+    (one.cc ?? "") === (other.cc ?? "") &&
+    (one.bcc ?? "") === (other.bcc ?? "") &&
     String(one.files ?? []) === String(other.files);
   // Files as they were attached and not as they are known to be ready: a message whose answer was
   // lost may have taken them, and is still the same message.
-  const draft = () => ({ kind: kind(), body: box.value, files: files.saved().map(({ id }) => id) });
+  const draft = () => ({
+    kind: kind(),
+    body: box.value,
+    files: files.saved().map(({ id }) => id),
+    cc: copied("cc"),
+    bcc: copied("bcc"),
+  });
+  const setCopies = ({ cc = "", bcc = "" }) => {
+    if (!copies) return;
+    form.elements.cc.value = cc;
+    form.elements.bcc.value = bcc;
+    copies.open = Boolean(cc || bcc);
+  };
   const isEmpty = ({ body, files }) => !body.trim() && !files.length;
 
   const files = keepUploads({
@@ -81,9 +97,10 @@ export function keepComposer(pane, live, { signal, onSent, store = localStorage 
   const keep = () => {
     clearTimeout(keepTimer);
     const uploads = files.saved();
-    if (box.value.trim() || uploads.length) {
-      const { kind, body } = draft();
-      store.setItem(key, JSON.stringify({ kind, body, uploads, token, tried, waiting, promised }));
+    const { kind, body, cc, bcc } = draft();
+    if (body.trim() || uploads.length || cc || bcc) {
+      const kept = { kind, body, cc, bcc, uploads, token, tried, waiting, promised };
+      store.setItem(key, JSON.stringify(kept));
     }
     else if (touched) store.removeItem(key);
   };
@@ -94,6 +111,7 @@ export function keepComposer(pane, live, { signal, onSent, store = localStorage 
     touched = true;
     box.value = kept.body;
     form.elements.kind.value = kept.kind;
+    setCopies(kept);
     ({ token, tried, waiting, promised } = kept);
     files.restore(kept.uploads ?? []);
   };
@@ -112,7 +130,9 @@ export function keepComposer(pane, live, { signal, onSent, store = localStorage 
     if (sending || waiting.length) {
       const body = [tried, ...waiting].reduce(after, box.value);
       const taken = [tried, ...waiting].flatMap((one) => one.files ?? []);
-      const next = { kind: kind(), body, files: draft().files.filter((id) => !taken.includes(id)) };
+      const left = draft();
+      // Who was put in copy with the first hears the next ones anyway.
+      const next = { kind: left.kind, body, files: left.files.filter((id) => !taken.includes(id)) };
       if (!isEmpty(next)) waiting.push({ ...next, token: newToken() });
       keep();
       if (!sending) send(tried);
@@ -147,6 +167,7 @@ export function keepComposer(pane, live, { signal, onSent, store = localStorage 
     data.set("body", now.body);
     data.set("client_token", token);
     for (const id of now.files ?? []) data.append("file", id);
+    if (now.kind === "reply") for (const name of ["cc", "bcc"]) data.set(name, now[name] ?? "");
     try {
       await ask(form.querySelector(`[data-send="${now.kind}"]`).formAction, { form: data });
     } catch (error) {
@@ -159,6 +180,7 @@ export function keepComposer(pane, live, { signal, onSent, store = localStorage 
     // What was typed meanwhile stays, as a message of its own.
     box.value = after(box.value, now);
     files.forget(now.files ?? []);
+    if (now.kind === "reply" && copied("cc") === now.cc && copied("bcc") === now.bcc) setCopies({});
     keep();
     say("");
     guard.hidden = true;
@@ -290,6 +312,23 @@ export function keepComposer(pane, live, { signal, onSent, store = localStorage 
       form.elements.kind.value = as;
       box.focus();
     },
+    // A reply that was taken back is in the box again, above what was begun since.
+    takeBack({ body, files: taken, cc, bcc }) {
+      touched = true;
+      tried = null;
+      token = newToken();
+      form.elements.kind.value = "reply";
+      box.value = [body, box.value].filter((text) => text.trim()).join("\n\n");
+      setCopies({
+        cc: [...cc, copied("cc")].filter(Boolean).join(", "),
+        bcc: [...bcc, copied("bcc")].filter(Boolean).join(", "),
+      });
+      files.restore(taken);
+      keep();
+      say("");
+      box.focus();
+    },
+    say,
     // The connection is back.
     resume() {
       again();

@@ -38,6 +38,8 @@ function openTicket(pane) {
       const names = entries.map((entry) => entry.dataset.byCustomer).filter(Boolean);
       if (names.length) composer?.heard(names.at(-1));
     },
+    onTakenBack: (draft) => composer?.takeBack(draft),
+    onRefused: (sentence) => composer?.say(sentence),
   });
   composer = keepComposer(pane, live, {
     signal,

@@ -27,6 +27,7 @@ export function shortcuts({ composer }) {
       menu.querySelector(".menu button").focus();
     },
     e: () => document.querySelector("[data-solve]")?.click(),
+    z: () => [...document.querySelectorAll("[data-take-back] button")].at(-1)?.click(),
     c: () => document.querySelector("[data-new]").click(),
     "/": () => {
       const search = document.querySelector("[data-search]");

@@ -7,7 +7,7 @@ import { ask, inTurn, parse, replaceParts } from "./parts.js";
 
 const RECENT_PENDING = 10;
 
-export function keepTimeline(pane, live, { signal, onEntries }) {
+export function keepTimeline(pane, live, { signal, onEntries, onTakenBack, onRefused }) {
   const list = pane.querySelector("[data-timeline]");
   const { address, query } = pane.dataset;
   const conversation = Number(pane.dataset.conversation);
@@ -68,7 +68,23 @@ export function keepTimeline(pane, live, { signal, onEntries }) {
     }
   });
 
+  const takeBack = async (form) => {
+    try {
+      const response = await ask(form.action, { form: new FormData(form) });
+      onTakenBack(await response.json());
+    } catch (error) {
+      if (error.sentence) onRefused(error.sentence);
+      fail(error);
+    }
+    reload(form.closest("[data-seq]").dataset.seq);
+  };
+
   list.addEventListener("submit", (event) => {
+    if (event.target.matches("[data-take-back]")) {
+      event.preventDefault();
+      takeBack(event.target);
+      return;
+    }
     if (!event.target.matches("[data-deliver]")) return;
     event.preventDefault();
     ask(event.target.action, { form: new FormData(event.target) }).catch(fail);

@@ -1,0 +1,145 @@
+"""What one recipient of a reply gets: who is named, who signs, and what was said before."""
+
+from __future__ import annotations
+
+import zoneinfo
+from datetime import UTC, tzinfo
+
+from django.db.models import F
+
+from tickets.events import role_of
+from tickets.mail.addresses import reply_address
+from tickets.mail.render import Letter, Named, Quoted, one_line
+from tickets.models import (
+    Conversation,
+    InboundEmail,
+    Inbox,
+    Message,
+    OutgoingEmail,
+    Person,
+    Ticket,
+)
+
+EARLIER_IDS_MAX = 200
+NAMED_MAX = 50  # people in To and Cc together
+QUOTED_MESSAGES_MAX = 10
+QUOTED_MAX_CHARS = 20_000
+
+
+def letter_for(outgoing: OutgoingEmail, message: Message, ticket: Ticket) -> Letter:
+    """The letter to one recipient, without its files. `message` comes with its author and
+    conversation, `ticket` with its inbox."""
+    inbox, author = ticket.inbox, message.author
+    to, cc = _named(outgoing, message)
+    return Letter(
+        message_id=outgoing.rfc_message_id,
+        from_name=speaker(author, inbox),
+        from_address=inbox.address or "",
+        reply_to=reply_address(inbox.address or "", message.conversation_id),
+        to_name=one_line(outgoing.person.name),
+        to_address=outgoing.address,
+        to=to,
+        cc=cc,
+        subject=ticket.subject,
+        body=message.body,
+        signature=signature(author, inbox),
+        history=_history(outgoing, message, inbox) if inbox.quotes_history else [],
+        sources=[(one["title"], one["url"]) for one in message.sources],
+        earlier_ids=_earlier_ids(outgoing, message),
+        sent_at=message.created_at,
+        is_automatic=outgoing.is_automatic or bool(author and author.is_assistant),
+        opens=message.seq == 1,
+    )
+
+
+def speaker(author: Person | None, inbox: Inbox) -> str:
+    """Who speaks to customers: somebody of the brand, or the brand itself."""
+    brand = inbox.from_name or inbox.name
+    return f"{author.first_name} from {brand}" if author and author.name else brand
+
+
+def signature(author: Person | None, inbox: Inbox) -> str:
+    """The person's own, and below it the inbox's, as Markdown; {name} is who wrote."""
+    name = one_line(author.name) if author and author.name else inbox.from_name or inbox.name
+    own = author.user.signature if author and author.user else ""
+    lines = [one.strip().replace("{name}", name) for one in (own, inbox.signature)]
+    return "\n\n".join(filter(None, lines))
+
+
+def _named(outgoing: OutgoingEmail, message: Message) -> tuple[list[Named], list[Named]]:
+    """Whom the mail names in To and Cc, so that an answer to all reaches all.
+
+    In a conversation by mail everybody wrote by mail, or was put in copy by staff: those who get
+    this message see each other, as they would without us. A visitor of a chat gave their address
+    to us alone, so there each mail names its own recipient only. Who is in Bcc is named to nobody,
+    and sees the others.
+    """
+    if message.conversation.channel != Conversation.Channel.EMAIL:
+        return [], []
+    Field = OutgoingEmail.Field
+    rows = list(
+        message.outgoing_emails.exclude(field=Field.BCC).select_related("person").order_by("pk")
+    )
+    rows.sort(key=lambda row: row.pk != outgoing.pk)  # their own name is never left out
+    shown = sorted(rows[:NAMED_MAX], key=lambda row: row.pk)
+    named = {
+        field: [Named(row.person.name, row.address) for row in shown if row.field == field]
+        for field in (Field.TO, Field.CC)
+    }
+    return named[Field.TO], named[Field.CC]
+
+
+def _history(outgoing: OutgoingEmail, message: Message, inbox: Inbox) -> list[Quoted]:
+    """What this recipient may read of the conversation so far, latest first: at most
+    QUOTED_MESSAGES_MAX messages and QUOTED_MAX_CHARS of text. Nothing where they have no seat."""
+    rows = (
+        Message.objects.filter(
+            conversation=message.conversation_id,
+            kind=Message.Kind.REPLY,
+            audience=Message.Audience.EVERYONE,
+            seq__lt=message.seq,
+            conversation__participants__person=outgoing.person_id,
+            conversation__participants__left_at=None,
+            seq__gt=F("conversation__participants__sees_after_seq"),
+        )
+        .exclude(body="")
+        .select_related("author")
+        .defer("search", "quoted")
+        .order_by("-seq")
+    )
+    room, zone = QUOTED_MAX_CHARS, _zone(inbox)
+    quoted = []
+    for one in rows[:QUOTED_MESSAGES_MAX]:
+        words = one.body if len(one.body) <= room else f"{one.body[:room].rstrip()} …"
+        is_ours = one.author is None or role_of(one.author) != "customer"
+        author = speaker(one.author, inbox) if is_ours else str(one.author)
+        quoted.append(Quoted(author, one.created_at.astimezone(zone), words, is_ours))
+        room -= len(words)
+        if room <= 0:
+            break
+    return quoted
+
+
+def _zone(inbox: Inbox) -> tzinfo:
+    try:
+        return zoneinfo.ZoneInfo(inbox.time_zone)
+    except (ValueError, zoneinfo.ZoneInfoNotFoundError, OSError):
+        return UTC
+
+
+def _earlier_ids(outgoing: OutgoingEmail, message: Message) -> list[str]:
+    """Message-IDs of what this recipient and we have mailed each other before, oldest first."""
+    theirs = InboundEmail.objects.filter(
+        conversation=message.conversation_id, message__seq__lt=message.seq
+    ).exclude(rfc_message_id="")
+    ours = OutgoingEmail.objects.filter(
+        message__conversation=message.conversation_id,
+        message__seq__lt=message.seq,
+        person=outgoing.person_id,
+    )
+    places = [
+        *theirs.values_list("message__seq", "rfc_message_id"),
+        *ours.values_list("message__seq", "rfc_message_id"),
+    ]
+    ids = [one for _, one in sorted(places)]
+    return ids if len(ids) <= EARLIER_IDS_MAX else [ids[0], *ids[1 - EARLIER_IDS_MAX :]]
