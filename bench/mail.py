@@ -24,7 +24,8 @@ from bench.parts import Size, counted_queries, use_database
 from bench.table import Bar, Row
 from helpdesk.lib.work import perform
 from tickets.models import InboundEmail, Inbox, Message
-from tickets.operations.email import file_inbound, record_inbound
+from tickets.operations.fetching import record_inbound
+from tickets.operations.filing import file_inbound
 
 MAILS, MAILS_QUICK = 2_000, 300
 WARM_UP_SEED = 2

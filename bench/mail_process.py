@@ -45,7 +45,8 @@ def main() -> None:
     from bench.parts import use_database
     from helpdesk.lib.work import perform
     from tickets.models import InboundEmail
-    from tickets.operations.email import file_inbound, record_inbound
+    from tickets.operations.fetching import record_inbound
+    from tickets.operations.filing import file_inbound
 
     use_database(database)
     us = psutil.Process()

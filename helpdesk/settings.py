@@ -186,6 +186,7 @@ def every(task: str, seconds: float) -> dict[str, Any]:
 CELERY_BEAT_SCHEDULE = {
     "sweep": every("tickets.sweep", SWEEP_EVERY_SECONDS),
     "fold counts": every("tickets.fold_counts", 30),
+    "watch mailboxes": every("tickets.watch_mailboxes", 30),
     "purge files": every("attachments.purge", 3_600),
     "find unanswered": every("ai.find_unanswered", SWEEP_EVERY_SECONDS),
 }

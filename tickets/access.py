@@ -20,6 +20,7 @@ from tickets.models import (
     Conversation,
     InboundEmail,
     Inbox,
+    MailboxAlarm,
     Message,
     MessageFile,
     Participant,
@@ -124,6 +125,12 @@ def access_file(viewer: Viewer, uuid: UUID) -> Attachment:
     if not visible_messages(viewer, conversation).filter(pk=file.message_id).exists():
         raise NotFound
     return file.attachment
+
+
+def visible_alarms(viewer: Viewer) -> QuerySet[MailboxAlarm]:
+    """What is wrong at this moment with the mailboxes of inboxes the viewer sees."""
+    inboxes = visible_inboxes(viewer).values("pk")
+    return MailboxAlarm.objects.filter(cleared_at=None, mailbox__inbox__in=inboxes)
 
 
 def assignable_users(inbox: Inbox) -> QuerySet[User]:

@@ -19,7 +19,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.template.defaultfilters import filesizeformat
 from django.urls import path, reverse
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.timezone import now
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
@@ -34,6 +34,7 @@ from tickets.models import (
     InboundEmail,
     Inbox,
     Mailbox,
+    MailboxAlarm,
     Message,
     OutgoingEmail,
     Participant,
@@ -43,6 +44,7 @@ from tickets.models import (
     User,
 )
 from tickets.operations.enclosures import given_to
+from tickets.operations.ledger import tally
 from tickets.views.downloads import original_mail
 
 admin.site.site_title = admin.site.site_header = _("Helpdesk administration")
@@ -157,12 +159,35 @@ class MailboxAdmin(WorkAdmin):
     list_display = ("name", "kind", "inbox", "state", "last_ok_at", "error")
     list_filter = ("kind", "state", "inbox")
     search_fields = ("name", "host", "username", "folder")
-    readonly_fields = ("state", "attempts", "error", "finished_at", "last_ok_at", "uidvalidity")
+    readonly_fields = (
+        *("state", "attempts", "error", "finished_at", "last_ok_at", "uidvalidity"),
+        *("ledger", "compared_at"),
+    )
     fieldsets = (
         (None, {"fields": ("name", "inbox", "kind", "folder", "fetch_every_seconds")}),
         ("IMAP", {"fields": ("host", "port", "tls", "username", "password", "mark_seen")}),
         (_("State"), {"fields": ("state", "attempts", "error", "last_ok_at", "uidvalidity")}),
+        (_("Mails seen"), {"fields": ("ledger", "compared_at")}),
     )
+
+    @admin.display(description=_("what became of them"))
+    def ledger(self, mailbox: Mailbox) -> str:
+        """Each number leads to its mails."""
+        if mailbox.pk is None:
+            return ""
+        count = tally(mailbox)
+        mails = reverse("admin:tickets_inboundemail_changelist")
+        address = f"{mails}?mailbox__id__exact={mailbox.pk}"
+        links = (
+            (count.filed, _("filed"), "decision__exact=filed"),
+            (count.duplicate, _("seen before"), "decision__exact=duplicate"),
+            (count.ignored, _("ignored"), "decision__exact=ignored"),
+            (count.failed, _("failed"), "state__exact=failed"),
+            (count.waiting, _("waiting"), "state__exact=queued"),
+        )
+        lines = ((f"{address}&{query}", number, name) for number, name, query in links)
+        seen = format_html_join(" · ", '<a href="{}">{} {}</a>', lines)
+        return format_html("{} · {} {}", seen, count.missing, _("missing"))
 
     def formfield_for_dbfield(self, db_field: Any, request: Any, **kwargs: Any) -> Any:
         if db_field.name == "password":
@@ -179,6 +204,14 @@ class MailboxAdmin(WorkAdmin):
             return
         typed = {name for name in form.cleaned_data if name != "password" or obj.password}
         obj.save(update_fields=[*typed, "due_at"])
+
+
+@admin.register(MailboxAlarm)
+class MailboxAlarmAdmin(ReadOnly, WorkAdmin):
+    list_display = ("mailbox", "kind", "text", "raised_at", "cleared_at", "state", "error")
+    list_filter = ("kind", ("cleared_at", admin.EmptyFieldListFilter), "mailbox")
+    list_select_related = ("mailbox",)
+    date_hierarchy = "raised_at"
 
 
 @admin.register(InboundEmail)

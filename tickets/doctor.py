@@ -2,33 +2,33 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 from django.conf import settings
-from django.db.models import Q
-from django.utils.timezone import now
 
-from helpdesk.lib.doctor import Finding
+from helpdesk.lib.doctor import Finding, Level
 from helpdesk.lib.text import preview
 from tickets.mail.send import reach
 from tickets.models import Mailbox
-
-# A mailbox that could be read this lately has trouble that may pass by itself.
-SILENT_MINUTES = 15
+from tickets.operations.alarms import advice_on, troubles
 
 
 def mailboxes() -> Finding:
+    """Broken is what has an alarm, or will have one at once; an error before may pass by itself."""
     count = Mailbox.objects.count()
-    troubled = Mailbox.objects.exclude(error="").order_by("name")
-    if not troubled:
+    wrong = troubles()
+    named = {one.mailbox.pk for one in wrong}
+    passing = Mailbox.objects.exclude(error="").exclude(pk__in=named).order_by("name")
+    if not wrong and not passing:
         return Finding("ok", f"{count} read without an error." if count else "None is set up.")
-    long_ago = now() - timedelta(minutes=SILENT_MINUTES)
-    silent = troubled.filter(Q(last_ok_at=None) | Q(last_ok_at__lt=long_ago)).exists()
-    return Finding(
-        "broken" if silent else "warning",
-        " ".join(f"{one.name}: {preview(one.error)}" for one in troubled),
-        "Correct its settings in the admin; saving them tries it at once.",
-    )
+    found = [f"{one.mailbox.name}: {_sentence(one.text)}" for one in wrong]
+    found += [f"{one.name}: {_sentence(one.error)}" for one in passing]
+    advice = [one.advice for one in wrong] or [advice_on(one) for one in passing]
+    level: Level = "broken" if wrong else "warning"
+    return Finding(level, " ".join(found), " ".join(dict.fromkeys(advice)))
+
+
+def _sentence(text: str) -> str:
+    said = preview(text)
+    return said if said.endswith((".", "!", "?", "…")) else f"{said}."
 
 
 def mail_out() -> Finding:

@@ -6,12 +6,12 @@ from celery import shared_task
 
 from attachments.models import Check
 from helpdesk.lib import work
-from tickets.models import InboundEmail, Mailbox, OutgoingEmail
-from tickets.operations import files
+from tickets.models import InboundEmail, Mailbox, MailboxAlarm, OutgoingEmail
+from tickets.operations import alarms, files
 from tickets.operations.counts import fold_counts as fold
 from tickets.operations.email import deliver_email
-from tickets.operations.email import fetch_mailbox as fetch_one
-from tickets.operations.email import file_inbound as file_one
+from tickets.operations.fetching import fetch_mailbox as fetch_one
+from tickets.operations.filing import file_inbound as file_one
 
 
 @shared_task(name="tickets.sweep")
@@ -28,6 +28,16 @@ def fold_counts() -> None:
 @shared_task(name=Mailbox.TASK)
 def fetch_mailbox(pk: int) -> None:
     work.perform(Mailbox, pk, fetch_one)
+
+
+@shared_task(name="tickets.watch_mailboxes")
+def watch_mailboxes() -> None:
+    alarms.watch_mailboxes()
+
+
+@shared_task(name=MailboxAlarm.TASK)
+def mail_alarm(pk: int) -> None:
+    work.perform(MailboxAlarm, pk, alarms.mail_alarm)
 
 
 @shared_task(name=Check.TASK)

@@ -8,14 +8,19 @@ import grp
 import imaplib
 import os
 import pwd
+import select
 import shutil
+import signal
 import socket
+import socketserver
 import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
+from threading import Thread
 from typing import NamedTuple
 
 DOVECOT = shutil.which("dovecot", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
@@ -68,20 +73,79 @@ class Server(NamedTuple):
 @contextmanager
 def dovecot() -> Iterator[Server]:
     """The server, up and answering. It is gone, with its mails, afterwards."""
-    assert DOVECOT
+    with mortal_dovecot() as running:
+        yield running.server
+
+
+@contextmanager
+def mortal_dovecot() -> Iterator[Dovecot]:
+    """As `dovecot`, to be killed and started again."""
     folder = Path(tempfile.mkdtemp(prefix="dovecot-"))
-    server = Server("127.0.0.1", free_port())
+    running = Dovecot(folder, Server("127.0.0.1", free_port()))
     try:
-        _write_config(folder, server)
-        process = subprocess.Popen([DOVECOT, "-F", "-c", str(folder / "dovecot.conf")])
+        _write_config(folder, running.server)
+        running.start()
         try:
-            _wait_for(server, process, folder)
-            yield server
+            yield running
         finally:
-            process.terminate()
-            process.wait(10)
+            running.kill()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@dataclass
+class Dovecot:
+    folder: Path
+    server: Server
+    process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        assert DOVECOT
+        command = [DOVECOT, "-F", "-c", str(self.folder / "dovecot.conf")]
+        self.process = subprocess.Popen(command, start_new_session=True)
+        _wait_for(self.server, self.process, self.folder)
+
+    def kill(self) -> None:
+        """All of it, with no time to say goodbye."""
+        if self.process is None:
+            return
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait(10)
+        self.process = None
+
+
+@contextmanager
+def cutting(server: Server, word: bytes) -> Iterator[Server]:
+    """The way to a server on which the line breaks each time `word` comes along."""
+
+    class Cut(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            with socket.create_connection(server) as behind:
+                ends = {self.request: behind, behind: self.request}
+                last = b""
+                while True:
+                    for end in select.select(list(ends), [], [])[0]:
+                        said = end.recv(65_536)
+                        if not said or (end is behind and word in last + said):
+                            return
+                        last = said[-len(word) :] if end is behind else last
+                        ends[end].sendall(said)
+
+    socketserver.ThreadingTCPServer.daemon_threads = True
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Cut) as way:
+        Thread(target=way.serve_forever, daemon=True).start()
+        try:
+            yield Server("127.0.0.1", way.server_address[1])
+        finally:
+            way.shutdown()
+
+
+@contextmanager
+def black_hole() -> Iterator[Server]:
+    """Takes connections and never says a word."""
+    with socket.create_server(("127.0.0.1", 0), backlog=50) as silent:
+        yield Server(*silent.getsockname())
 
 
 @contextmanager

@@ -31,12 +31,14 @@ from tickets.models import (
     InboundEmail,
     Inbox,
     Mailbox,
+    MailboxAlarm,
     MessageFile,
     OutgoingEmail,
     Ticket,
 )
-from tickets.operations.email import file_inbound, record_inbound
 from tickets.operations.enclosures import given_to
+from tickets.operations.fetching import record_inbound
+from tickets.operations.filing import file_inbound
 
 pytestmark = pytest.mark.django_db
 
@@ -62,7 +64,8 @@ def _one_of_each(alice: Viewer, ticket: Ticket, chat: Ticket, inbox: Inbox) -> N
     start_session(inbox, origin="https://shop.example", address="192.0.2.1")
     lasting_link(Attachment.objects.get(), "email:1")
     Check.objects.create(attachment=Attachment.objects.get())
-    Mailbox.objects.create(name="Drop", inbox=inbox, kind="folder", folder="mail/in")
+    drop = Mailbox.objects.create(name="Drop", inbox=inbox, kind="folder", folder="mail/in")
+    MailboxAlarm.objects.create(mailbox=drop, kind="silent", text="nowhere is not a folder.")
     Article.objects.create(title="Descale the kettle", slug="descale", body="Use citric acid.")
     Answer.objects.create(conversation=chat.conversation, question_seq=1)
     Desk.objects.update_or_create(pk=1)
@@ -139,6 +142,25 @@ def test_a_mail_is_read_and_tried_again_on_its_own_page(browser: Client, ticket:
     assert row.state == "queued"
     assert browser.get(address(InboundEmail, "try", row.pk)).status_code == 403
     assert Client().get(address(InboundEmail, "original", row.pk)).status_code == 302
+
+
+def test_a_mailbox_shows_what_became_of_its_mails(browser: Client, inbox: Inbox) -> None:
+    mailbox = Mailbox.objects.create(
+        name="Drop", inbox=inbox, kind="folder", folder="mail/in", missing_count=4
+    )
+    for raw in (mail(message_id="<a@b>"), mail(message_id="<a@b>"), b"no mail", mail(), mail()):
+        record_inbound(raw, mailbox=mailbox)
+    record_inbound(mail())  # another's
+    for row in InboundEmail.objects.filter(mailbox=mailbox).order_by("pk")[:3]:
+        work.perform(InboundEmail, row.pk, file_inbound)
+    html = unescape(browser.get(address(Mailbox, "change", mailbox.pk)).content.decode())
+    shown = re.search(r"(<a [^>]*>1 filed.*?missing)", html)
+    assert shown
+    words = re.sub(r"<[^>]+>", "", shown[1])
+    assert words == "1 filed · 1 seen before · 0 ignored · 1 failed · 2 waiting · 4 missing"
+    links = re.findall(r'href="([^"]+)"', shown[1])
+    rows = [re.search(r"(\d+) inbound email", browser.get(one).content.decode()) for one in links]
+    assert [row and row[1] for row in rows] == ["1", "1", "0", "1", "2"]
 
 
 def test_a_mailbox_that_waits_is_asked_at_once(browser: Client, inbox: Inbox) -> None:

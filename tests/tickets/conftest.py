@@ -1,12 +1,14 @@
-"""Browsers for the page tests."""
+"""Browsers for the page tests, and the server that mailboxes lie on."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
 
 import pytest
 from django.test import Client
 
+from tests.fakes.imap import DOVECOT, Server, dovecot
 from tickets.access import Viewer
 
 Enter = Callable[[Viewer], Client]
@@ -23,3 +25,18 @@ def enter() -> Enter:
         return client
 
     return browser
+
+
+@pytest.fixture(scope="session")
+def imap_server() -> Iterator[Server]:
+    """A real one, where every user name is an account of its own."""
+    need_dovecot()
+    with dovecot() as running:
+        yield running
+
+
+def need_dovecot() -> None:
+    if not DOVECOT:
+        if os.environ.get("CI"):
+            pytest.fail("Dovecot is missing: apt-get install dovecot-imapd")
+        pytest.skip("Dovecot is not here: apt-get install dovecot-imapd")

@@ -6,66 +6,29 @@ import imaplib
 import os
 import socket
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from django.utils.timezone import now
 from pytest_django import Settings
 
 from helpdesk.lib import work
-from tests.fakes.imap import DOVECOT, PASSWORD, Server, dovecot, flags, mail_program, put
+from tests.fakes.imap import PASSWORD, Server, flags, mail_program, put
 from tests.fakes.mails import mail
+from tests.tickets.fetching import fetch, file_all, mailbox_on
 from tickets.mail import fetch_imap
 from tickets.models import InboundEmail, Inbox, Mailbox, Message, Ticket
-from tickets.operations import email as operations
-from tickets.operations.email import fetch_mailbox, file_inbound
+from tickets.operations import fetching
 
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    if not DOVECOT:
-        if os.environ.get("CI"):
-            pytest.fail("Dovecot is missing: apt-get install dovecot-imapd")
-        pytest.skip("Dovecot is not here: apt-get install dovecot-imapd")
-    with dovecot() as running:
-        yield running
-
-
-def mailbox_on(server: Server, inbox: Inbox, user: str, **more: object) -> Mailbox:
-    return Mailbox.objects.create(
-        name=user,
-        inbox=inbox,
-        kind=Mailbox.Kind.IMAP,
-        host=server.host,
-        port=server.port,
-        tls=False,
-        username=user,
-        password=PASSWORD,
-        **more,
-    )
-
-
-def fetch(mailbox: Mailbox) -> Mailbox:
-    """One run of the mailbox's work, now."""
-    Mailbox.objects.filter(pk=mailbox.pk).update(due_at=now())
-    work.perform(Mailbox, mailbox.pk, fetch_mailbox)
-    mailbox.refresh_from_db()
-    return mailbox
-
-
-def file_all() -> None:
-    for row in InboundEmail.objects.filter(state="queued"):
-        work.perform(InboundEmail, row.pk, file_inbound)
-
-
-def test_new_mails_are_recorded_once_and_the_cursor_follows(server: Server, inbox: Inbox) -> None:
-    mailbox = mailbox_on(server, inbox, "cursor")
-    put(server, "cursor", mail("One."), mail("Two."))
+def test_new_mails_are_recorded_once_and_the_cursor_follows(
+    imap_server: Server, inbox: Inbox
+) -> None:
+    mailbox = mailbox_on(imap_server, inbox, "cursor")
+    put(imap_server, "cursor", mail("One."), mail("Two."))
     fetch(mailbox)
-    put(server, "cursor", mail("Three."))
+    put(imap_server, "cursor", mail("Three."))
     fetch(mailbox)
     fetch(mailbox)
     file_all()
@@ -75,48 +38,52 @@ def test_new_mails_are_recorded_once_and_the_cursor_follows(server: Server, inbo
     assert mailbox.last_ok_at is not None
 
 
-def test_nothing_changes_on_the_server(server: Server, inbox: Inbox) -> None:
-    put(server, "quiet", mail(), mail())
-    before = flags(server, "quiet")
-    fetch(mailbox_on(server, inbox, "quiet"))
+def test_nothing_changes_on_the_server(imap_server: Server, inbox: Inbox) -> None:
+    put(imap_server, "quiet", mail(), mail())
+    before = flags(imap_server, "quiet")
+    fetch(mailbox_on(imap_server, inbox, "quiet"))
     assert InboundEmail.objects.count() == 2
-    assert flags(server, "quiet") == before
+    assert flags(imap_server, "quiet") == before
     assert all(b"Recent" in line and b"Seen" not in line for line in before)
 
 
-def test_a_mailbox_may_ask_for_its_mails_to_be_marked_as_read(server: Server, inbox: Inbox) -> None:
-    put(server, "marked", mail())
-    fetch(mailbox_on(server, inbox, "marked", mark_seen=True))
-    assert b"Seen" in flags(server, "marked")[0]
+def test_a_mailbox_may_ask_for_its_mails_to_be_marked_as_read(
+    imap_server: Server, inbox: Inbox
+) -> None:
+    put(imap_server, "marked", mail())
+    fetch(mailbox_on(imap_server, inbox, "marked", mark_seen=True))
+    assert b"Seen" in flags(imap_server, "marked")[0]
 
 
 def test_a_mail_that_could_not_be_stored_is_not_marked(
-    server: Server, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
+    imap_server: Server, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    put(server, "unmarked", mail())
-    monkeypatch.setattr(operations, "record_inbound", lambda *_, **__: 1 / 0)
-    fetch(mailbox_on(server, inbox, "unmarked", mark_seen=True))
-    assert b"Seen" not in flags(server, "unmarked")[0]
+    put(imap_server, "unmarked", mail())
+    monkeypatch.setattr(fetching, "record_inbound", lambda *_, **__: 1 / 0)
+    fetch(mailbox_on(imap_server, inbox, "unmarked", mark_seen=True))
+    assert b"Seen" not in flags(imap_server, "unmarked")[0]
 
 
-def test_mail_that_another_program_has_read_comes_in_too(server: Server, inbox: Inbox) -> None:
-    put(server, "shared", mail())
-    with mail_program(server, "shared") as program:
+def test_mail_that_another_program_has_read_comes_in_too(imap_server: Server, inbox: Inbox) -> None:
+    put(imap_server, "shared", mail())
+    with mail_program(imap_server, "shared") as program:
         program.store("1", "+FLAGS", r"(\Seen)")
-    fetch(mailbox_on(server, inbox, "shared"))
+    fetch(mailbox_on(imap_server, inbox, "shared"))
     assert InboundEmail.objects.count() == 1
 
 
-def test_a_folder_made_anew_is_read_anew_and_nothing_doubles(server: Server, inbox: Inbox) -> None:
-    mailbox = mailbox_on(server, inbox, "anew", folder="Support")
+def test_a_folder_made_anew_is_read_anew_and_nothing_doubles(
+    imap_server: Server, inbox: Inbox
+) -> None:
+    mailbox = mailbox_on(imap_server, inbox, "anew", folder="Support")
     old, new = mail("Old."), mail("New.")
-    put(server, "anew", old, mail("Gone."), folder="Support")
+    put(imap_server, "anew", old, mail("Gone."), folder="Support")
     fetch(mailbox)
     first = mailbox.uidvalidity
-    with mail_program(server, "anew") as program:
+    with mail_program(imap_server, "anew") as program:
         program.delete("Support")
         time.sleep(1.1)  # the server takes UIDVALIDITY from the clock
-    put(server, "anew", old, new, folder="Support")
+    put(imap_server, "anew", old, new, folder="Support")
     fetch(mailbox)
     file_all()
     assert mailbox.uidvalidity != first
@@ -125,12 +92,12 @@ def test_a_folder_made_anew_is_read_anew_and_nothing_doubles(server: Server, inb
 
 
 def test_a_crash_between_mail_and_cursor_repeats_nothing(
-    server: Server, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
+    imap_server: Server, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    mailbox = mailbox_on(server, inbox, "crash")
-    put(server, "crash", mail("One."), mail("Two."))
+    mailbox = mailbox_on(imap_server, inbox, "crash")
+    put(imap_server, "crash", mail("One."), mail("Two."))
     with monkeypatch.context() as broken:
-        broken.setattr(operations, "_move_cursor", lambda *_: 1 / 0)
+        broken.setattr(fetching, "_move_cursor", lambda *_: 1 / 0)
         fetch(mailbox)
     assert (mailbox.last_uid, InboundEmail.objects.count()) == (0, 2)
     fetch(mailbox)
@@ -138,10 +105,10 @@ def test_a_crash_between_mail_and_cursor_repeats_nothing(
 
 
 def test_a_mail_the_server_keeps_back_is_a_row_and_can_be_retried(
-    server: Server, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
+    imap_server: Server, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    mailbox = mailbox_on(server, inbox, "keeps")
-    put(server, "keeps", mail("One."), mail("Two."), mail("Three."))
+    mailbox = mailbox_on(imap_server, inbox, "keeps")
+    put(imap_server, "keeps", mail("One."), mail("Two."), mail("Three."))
     honest = fetch_imap.Folder.raw
 
     def refuses(folder: fetch_imap.Folder, uid: int, **more: bool) -> bytes:
@@ -161,14 +128,14 @@ def test_a_mail_the_server_keeps_back_is_a_row_and_can_be_retried(
     assert sorted(m.body for m in Message.objects.all()) == ["One.", "Three.", "Two."]
 
 
-def test_one_broken_mailbox_does_not_delay_another(server: Server, inbox: Inbox) -> None:
-    broken = mailbox_on(server, inbox, "broken")
+def test_one_broken_mailbox_does_not_delay_another(imap_server: Server, inbox: Inbox) -> None:
+    broken = mailbox_on(imap_server, inbox, "broken")
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))
         broken.port = nobody.getsockname()[1]
     broken.save()
-    put(server, "sound", mail())
-    sound = mailbox_on(server, inbox, "sound")
+    put(imap_server, "sound", mail())
+    sound = mailbox_on(imap_server, inbox, "sound")
     fetch(broken)
     fetch(sound)
     assert broken.state == "queued"
@@ -179,7 +146,7 @@ def test_one_broken_mailbox_does_not_delay_another(server: Server, inbox: Inbox)
 def test_a_server_that_falls_silent_is_given_up(
     inbox: Inbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fetch_imap, "SOCKET_SECONDS", 0.3)
+    monkeypatch.setattr(fetch_imap, "CONNECT_SECONDS", 0.3)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         mailbox = mailbox_on(Server(*silent.getsockname()), inbox, "silent")
         began = time.monotonic()
@@ -193,19 +160,19 @@ def test_a_server_that_falls_silent_is_given_up(
     [({"password": "no"}, "refused the login of wrong"), ({"folder": "No such"}, "has no folder")],
 )
 def test_each_wrong_setting_is_named(
-    server: Server, inbox: Inbox, wrong: dict[str, str], said: str
+    imap_server: Server, inbox: Inbox, wrong: dict[str, str], said: str
 ) -> None:
-    mailbox = mailbox_on(server, inbox, "wrong")
+    mailbox = mailbox_on(imap_server, inbox, "wrong")
     Mailbox.objects.filter(pk=mailbox.pk).update(**wrong)
     assert said in fetch(mailbox).error
 
 
 def test_a_mail_beyond_all_measure_is_a_ticket_that_says_so(
-    server: Server, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
+    imap_server: Server, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(operations, "RAW_MAX_BYTES", 2_000)
-    put(server, "large", mail("x" * 5_000, subject="All my pictures"))
-    fetch(mailbox_on(server, inbox, "large"))
+    monkeypatch.setattr(fetching, "RAW_MAX_BYTES", 2_000)
+    put(imap_server, "large", mail("x" * 5_000, subject="All my pictures"))
+    fetch(mailbox_on(imap_server, inbox, "large"))
     file_all()
     row = InboundEmail.objects.get()
     assert Ticket.objects.get().subject == "All my pictures"
@@ -213,14 +180,15 @@ def test_a_mail_beyond_all_measure_is_a_ticket_that_says_so(
     assert "Larger than 2,000 bytes" in row.problems[0]
 
 
-def test_the_last_mail_is_not_taken_for_a_new_one(server: Server) -> None:
-    put(server, "star", mail(), mail())
-    with imaplib.IMAP4(server.host, server.port) as program:
+def test_the_last_mail_is_not_taken_for_a_new_one(imap_server: Server) -> None:
+    put(imap_server, "star", mail(), mail())
+    with imaplib.IMAP4(imap_server.host, imap_server.port) as program:
         program.login("star", PASSWORD)
         program.select("INBOX", readonly=True)
-        folder = fetch_imap.Folder(program, uidvalidity=1, uid_next=None)
-        assert list(folder.uids_after(2)) == []
-        assert list(folder.uids_after(1)) == [2]
+        folder = fetch_imap.Folder(program, uidvalidity=1, uid_next=None, count=2)
+        assert folder.highest_uid == 2
+        assert folder.uids(fetch_imap.Span(3, 9), most=10) == []
+        assert folder.uids(fetch_imap.Span(2, 9), most=10) == [2]
 
 
 # --- Folders ----------------------------------------------------------------------------------

@@ -28,7 +28,8 @@ from tickets.models import (
     Ticket,
 )
 from tickets.operations import solve_ticket
-from tickets.operations.email import file_inbound, record_inbound
+from tickets.operations.fetching import record_inbound
+from tickets.operations.filing import file_inbound
 
 pytestmark = pytest.mark.django_db
 

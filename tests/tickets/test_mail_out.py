@@ -28,13 +28,9 @@ from tickets.access import Viewer
 from tickets.mail.addresses import conversations_named
 from tickets.models import InboundEmail, Inbox, Message, OutgoingEmail, Person, Ticket
 from tickets.operations import email as operations
-from tickets.operations.email import (
-    deliver,
-    deliver_email,
-    file_inbound,
-    record_inbound,
-    retry_delivery,
-)
+from tickets.operations.email import deliver, deliver_email, retry_delivery
+from tickets.operations.fetching import record_inbound
+from tickets.operations.filing import file_inbound
 
 pytestmark = pytest.mark.django_db
 DSN = {"dbname", "user", "password", "host", "port"}

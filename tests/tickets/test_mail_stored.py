@@ -11,7 +11,8 @@ from tests.fakes.mails import mail
 from tickets.models import InboundEmail, Inbox, Message
 from tickets.models.mail import READ_AT_ONCE_BYTES
 from tickets.operations import stored
-from tickets.operations.email import file_inbound, record_inbound
+from tickets.operations.fetching import record_inbound
+from tickets.operations.filing import file_inbound
 from tickets.operations.stored import raw_of
 
 pytestmark = pytest.mark.django_db

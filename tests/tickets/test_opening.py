@@ -36,7 +36,9 @@ from tickets.models import (
     Ticket,
 )
 from tickets.operations import open_ticket_by_mail, post_reply
-from tickets.operations.email import deliver, file_inbound, record_inbound
+from tickets.operations.email import deliver
+from tickets.operations.fetching import record_inbound
+from tickets.operations.filing import file_inbound
 from tickets.operations.people import new_person
 from tickets.operations.related import hold_address
 from tickets.queries import search_tickets

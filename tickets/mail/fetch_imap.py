@@ -1,25 +1,36 @@
 """Reading an IMAP mailbox without leaving a trace: EXAMINE and BODY.PEEK (RFC 3501).
 
 A mail is known by (UIDVALIDITY, UID). A folder that was made anew has another UIDVALIDITY, and
-its UIDs begin again.
+its UIDs begin again. UIDs only rise, and may have gaps of any size.
 """
 
 from __future__ import annotations
 
 import imaplib
 import re
+import socket
 import ssl
+import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import Protocol
+from datetime import UTC, datetime
+from email.utils import format_datetime
+from typing import NamedTuple, Protocol
+
+from imap_tools.imap_utf7 import utf7_encode
 
 from helpdesk.lib.errors import TemporaryFailure
 
-SOCKET_SECONDS = 20
-UIDS_PER_SEARCH = 20_000  # keeps the answer under imaplib's limit of 1 MB a line
+CONNECT_SECONDS = 10  # until the server has greeted us
+SOCKET_SECONDS = 20  # for each piece of an answer
+SESSION_SECONDS = 300  # for all of it: a server that trickles is as dead as one that is silent
+MAILS_PER_SEARCH = 20_000
+MAILS_PER_FETCH = 500
 STARTTLS_PORT = 143
 TOOK = re.compile(r"\s*\(\d[\d.]* \+ \d.*? secs\)")
-UID_AND_SIZE = re.compile(rb"UID (\d+)\b.*?RFC822\.SIZE (\d+)|RFC822\.SIZE (\d+)\b.*?UID (\d+)")
+UID = re.compile(rb"\bUID (\d+)")
+SIZE = re.compile(rb"RFC822\.SIZE (\d+)")
 
 
 class Account(Protocol):
@@ -43,49 +54,122 @@ class NotHandedOver(Exception):
     """The server names a mail and will not give it. The others are not affected."""
 
 
+class BrokeOff(TemporaryFailure):
+    """The server was lost while it handed over mail `uid`: that mail may be why."""
+
+    def __init__(self, words: str, uid: int) -> None:
+        super().__init__(words)
+        self.uid = uid
+
+
+class Outline(NamedTuple):
+    """What the server says about a mail. `came_at` is when it got it, whatever its Date says."""
+
+    size: int
+    came_at: datetime | None
+
+
+class Span(NamedTuple):
+    """Which UIDs are asked for: from `low` up to `high`, both included.
+
+    Of those up to `floor` only what the server got on the day of `since` or later.
+    """
+
+    low: int
+    high: int
+    floor: int = 0
+    since: datetime | None = None
+
+    @property
+    def criteria(self) -> list[str]:
+        """As SEARCH takes them; no mail matches two."""
+        low, found = self.low, []
+        if self.since is not None and low <= self.floor:
+            end = min(self.floor, self.high)
+            found.append(f"UID {low}:{end} SINCE {_imap_date(self.since)}")
+            low = end + 1
+        if low <= self.high:
+            found.append(f"UID {low}:{self.high}")
+        return found
+
+
 class Folder:
     """An open folder on a server. Every method raises TemporaryFailure if the server is lost."""
 
-    def __init__(self, server: imaplib.IMAP4, *, uidvalidity: int, uid_next: int | None) -> None:
+    def __init__(
+        self, server: imaplib.IMAP4, *, uidvalidity: int, uid_next: int | None, count: int
+    ) -> None:
         self.uidvalidity = uidvalidity
+        self.count = count
         self._server = server
         self._uid_next = uid_next
 
-    def uids_after(self, last_uid: int) -> Iterator[int]:
-        """UIDs above `last_uid`, lowest first."""
-        if self._uid_next is None:
-            yield from self._search(last_uid + 1, "*")
-            return
-        for start in range(last_uid + 1, self._uid_next, UIDS_PER_SEARCH):
-            end = min(start + UIDS_PER_SEARCH, self._uid_next) - 1
-            yield from self._search(start, str(end))
+    @property
+    def highest_uid(self) -> int:
+        """No mail had a higher one when the folder was opened."""
+        if self._uid_next is None:  # asked once: `*` is the last mail, if there is one
+            self._uid_next = max(self._search("UID *"), default=0) + 1
+        return self._uid_next - 1
 
-    def _search(self, start: int, end: str) -> list[int]:
-        _, data = self._uid("SEARCH", "UID", f"{start}:{end}")
-        found = {int(uid) for line in data if isinstance(line, bytes) for uid in line.split()}
-        # `n:*` names the last mail even when its UID is below n.
-        return sorted(uid for uid in found if uid >= start)
+    def uids(self, span: Span, *, most: int) -> list[int]:
+        """The lowest UIDs of `span`, in order, `most` of them. Costs one command as a rule."""
+        if span.high - span.low < MAILS_PER_SEARCH or self.count <= MAILS_PER_SEARCH:
+            return sorted(self._within(span))[:most]
+        found: set[int] = set()
+        for some in self.windows(span):
+            found = set(sorted(found | some)[:most])
+        return sorted(found)
 
-    def sizes(self, uids: list[int]) -> dict[int, int]:
-        """Bytes by UID, of those that are still there."""
-        _, data = self._uid("FETCH", ",".join(map(str, uids)), "(UID RFC822.SIZE)")
-        sizes: dict[int, int] = {}
-        for line in data:
-            if isinstance(line, bytes) and (match := UID_AND_SIZE.search(line)):
-                uid, size, size_first, uid_last = match.groups()
-                sizes[int(uid or uid_last)] = int(size or size_first)
-        return sizes
+    def windows(self, span: Span) -> Iterator[set[int]]:
+        """The UIDs of `span`, latest first, some at a time: at most MAILS_PER_SEARCH.
+
+        By places in the folder, so that gaps between UIDs cost nothing. Places shrink when
+        somebody removes mails meanwhile: from the end to the beginning that skips none.
+        """
+        for end in range(self.count, 0, -MAILS_PER_SEARCH):
+            yield self._within(span, f"{max(end - MAILS_PER_SEARCH, 0) + 1}:{end} ")
+
+    def _within(self, span: Span, places: str = "") -> set[int]:
+        found = [self._search(f"{places}{one}") for one in span.criteria]
+        # `n:*` and some servers' `n:m` name the last mail even when its UID is below n.
+        return {uid for uid in set().union(*found) if span.low <= uid <= span.high}
+
+    def _search(self, criteria: str) -> set[int]:
+        status, data = self._uid("SEARCH", *criteria.split())
+        if status != "OK":
+            raise TemporaryFailure(f"The server would not list its mails: {_words(data)}")
+        return {int(uid) for line in data if isinstance(line, bytes) for uid in line.split()}
+
+    def outlines(self, uids: Sequence[int]) -> dict[int, Outline]:
+        """By UID, of those that are still there."""
+        found: dict[int, Outline] = {}
+        for start in range(0, len(uids), MAILS_PER_FETCH):
+            some = ",".join(map(str, uids[start : start + MAILS_PER_FETCH]))
+            _, data = self._uid("FETCH", some, "(UID RFC822.SIZE INTERNALDATE)")
+            for line in data:
+                if not isinstance(line, bytes):
+                    continue
+                uid, size = UID.search(line), SIZE.search(line)
+                if uid and size:
+                    found[int(uid[1])] = Outline(int(size[1]), _internal_date(line))
+        return found
 
     def raw(self, uid: int, *, header_only: bool = False) -> bytes:
-        """One mail as it lies there; it stays as unread as it is. Raises NotHandedOver."""
+        """One mail as it lies there; it stays as unread as it is.
+
+        Raises NotHandedOver, or BrokeOff if the server is lost meanwhile.
+        """
         what = "BODY.PEEK[HEADER]" if header_only else "BODY.PEEK[]"
-        status, data = self._uid("FETCH", str(uid), f"({what})")
+        try:
+            status, data = self._uid("FETCH", str(uid), f"({what})")
+        except TemporaryFailure as error:
+            raise BrokeOff(str(error), uid) from error
         for part in data:
             if isinstance(part, tuple):
                 return bytes(part[1])
         raise NotHandedOver(f"The server did not hand over mail {uid}: {status} {_words(data)}")
 
-    def mark_seen(self, uids: list[int]) -> None:
+    def mark_seen(self, uids: Sequence[int]) -> None:
         self._uid("STORE", ",".join(map(str, uids)), "+FLAGS.SILENT", r"(\Seen)")
 
     def _uid(self, command: str, *words: str) -> tuple[str, list[object]]:
@@ -96,41 +180,115 @@ class Folder:
 
 @contextmanager
 def opened(account: Account, *, writable: bool) -> Iterator[Folder]:
-    """The folder of an account, opened for reading only unless `writable`.
+    """The folder of an account, opened for reading only unless `writable`, for SESSION_SECONDS.
 
     Raises TemporaryFailure with a sentence that says which step failed.
     """
-    where = f"{account.host}:{account.port}"
+    where = _where(account)
+    with signed_in(account) as server, _at_most(server, SESSION_SECONDS):
+        count = choose(server, account, writable=writable)
+        uidvalidity = _number(server, "UIDVALIDITY")
+        if uidvalidity is None:
+            raise TemporaryFailure(f"{where} names no UIDVALIDITY for {account.folder}.")
+        uid_next = _number(server, "UIDNEXT")
+        yield Folder(server, uidvalidity=uidvalidity, uid_next=uid_next, count=count)
+
+
+@contextmanager
+def signed_in(account: Account) -> Iterator[imaplib.IMAP4]:
+    """A connection that has logged in; it is logged out afterwards. For whoever reads mail and
+    for whoever listens for it. Raises TemporaryFailure."""
+    where = _where(account)
     with _as_temporary(f"{where} cannot be reached"):
         server = _connected(account)
     try:
         with _as_temporary(f"{where} refused the login of {account.username}"):
-            server.login(account.username, account.password)
-        with _as_temporary(f"{where} has no folder {account.folder}"):
-            quoted = '"' + account.folder.replace("\\", "\\\\").replace('"', '\\"') + '"'
-            status, data = server.select(quoted, readonly=not writable)
-            if status != "OK":
-                raise imaplib.IMAP4.error(_words(data))
-        uidvalidity = _number(server, "UIDVALIDITY")
-        if uidvalidity is None:
-            raise TemporaryFailure(f"{where} names no UIDVALIDITY for {account.folder}.")
-        yield Folder(server, uidvalidity=uidvalidity, uid_next=_number(server, "UIDNEXT"))
+            _log_in(server, account)
+        yield server
     finally:
         with suppress(imaplib.IMAP4.error, OSError):
             server.logout()
+        with suppress(OSError):  # a goodbye that fails leaves the line open
+            server.shutdown()
+
+
+def choose(server: imaplib.IMAP4, account: Account, *, writable: bool) -> int:
+    """Turn to the account's folder; how many mails lie in it. Raises TemporaryFailure."""
+    with _as_temporary(f"{_where(account)} has no folder {account.folder}"):
+        status, data = server.select(quoted(account.folder), readonly=not writable)
+        if status != "OK":
+            raise imaplib.IMAP4.error(_words(data))
+    return int(data[0] or 0) if data and isinstance(data[0], bytes) else 0
+
+
+def _log_in(server: imaplib.IMAP4, account: Account) -> None:
+    if account.username.isascii() and account.password.isascii():
+        server.login(account.username, account.password)
+        return
+    # LOGIN takes no other letters (RFC 4616).
+    plain = f"\0{account.username}\0{account.password}".encode()
+    server.authenticate("PLAIN", lambda _challenge: plain)
 
 
 def _connected(account: Account) -> imaplib.IMAP4:
+    server = _greeted(account)
+    server.socket().settimeout(SOCKET_SECONDS)
+    return server
+
+
+def _greeted(account: Account) -> imaplib.IMAP4:
     if not account.tls:
-        return imaplib.IMAP4(account.host, account.port, timeout=SOCKET_SECONDS)
+        return imaplib.IMAP4(account.host, account.port, timeout=CONNECT_SECONDS)
     context = ssl.create_default_context()
     if account.port != STARTTLS_PORT:
         return imaplib.IMAP4_SSL(
-            account.host, account.port, ssl_context=context, timeout=SOCKET_SECONDS
+            account.host, account.port, ssl_context=context, timeout=CONNECT_SECONDS
         )
-    server = imaplib.IMAP4(account.host, account.port, timeout=SOCKET_SECONDS)
-    server.starttls(context)
+    server = imaplib.IMAP4(account.host, account.port, timeout=CONNECT_SECONDS)
+    try:
+        server.starttls(context)
+    except BaseException:
+        server.shutdown()
+        raise
     return server
+
+
+@contextmanager
+def _at_most(server: imaplib.IMAP4, seconds: float) -> Iterator[None]:
+    """Cut the line when the time is up, whoever waits on it."""
+    timer = threading.Timer(seconds, cut, (server.socket(),))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def cut(line: socket.socket) -> None:
+    """End a connection that another thread waits on."""
+    with suppress(OSError):  # it is closed already
+        # Not by the method of an SSL socket: that one is for its own thread only.
+        socket.socket.shutdown(line, socket.SHUT_RDWR)
+
+
+def _where(account: Account) -> str:
+    return f"{account.host}:{account.port}"
+
+
+def quoted(folder: str) -> str:
+    """A folder's name as the protocol writes it (modified UTF-7, RFC 3501, 5.1.3)."""
+    name = utf7_encode(folder).decode("ascii")
+    return '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _imap_date(moment: datetime) -> str:
+    return "-".join(format_datetime(moment).split()[1:4])  # 3-Mar-2025, in every locale
+
+
+def _internal_date(line: bytes) -> datetime | None:
+    local = imaplib.Internaldate2tuple(line)
+    return datetime.fromtimestamp(time.mktime(local), UTC) if local else None
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import GinIndex
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Now
 from django.utils.timezone import now
 from django.utils.translation import gettext_lazy as _
 
@@ -115,6 +116,10 @@ class Mailbox(Work):
     )
     uidvalidity = models.BigIntegerField(null=True, blank=True, editable=False)
     last_uid = models.BigIntegerField(default=0, editable=False)
+    # Told to begin from now on: what came earlier and lies at or below `floor_uid` is not ours.
+    began_at = models.DateTimeField(null=True, blank=True, editable=False)
+    floor_uid = models.BigIntegerField(default=0, db_default=0, editable=False)
+    created_at = models.DateTimeField(default=now, db_default=Now(), editable=False)
     last_ok_at = models.DateTimeField(_("last fetched at"), null=True, blank=True, editable=False)
     # When server and ledger were last compared, and how many mails the ledger lacked then.
     compared_at = models.DateTimeField(_("compared at"), null=True, blank=True, editable=False)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import zoneinfo
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec
 from urllib.parse import urlencode
 
 from django.contrib.auth.views import redirect_to_login
+from django.contrib.postgres.expressions import ArraySubquery
 from django.db.models import Count, OuterRef, Subquery
 from django.db.models.functions import Coalesce, JSONObject
 from django.http import HttpRequest, HttpResponse
@@ -19,7 +21,7 @@ from django.utils.translation import gettext as _
 from django_htmx.middleware import HtmxDetails
 
 from helpdesk.lib.errors import NotFound
-from tickets.access import Viewer, visible_inboxes
+from tickets.access import Viewer, visible_alarms, visible_inboxes
 from tickets.models import Desk, Inbox, Ticket, User
 from tickets.queries import (
     PAGE_ROWS,
@@ -35,6 +37,7 @@ from tickets.queries import (
 
 P = ParamSpec("P")
 
+ALARMS_SHOWN = 3
 # A list that someone has paged through is refreshed as a whole up to this length.
 REFRESH_MAX_ROWS = 500
 
@@ -180,7 +183,7 @@ def frame(viewer: Viewer, request: HttpRequest) -> dict[str, Any]:
 
 def nav(viewer: Viewer) -> dict[str, Any]:
     """What the navigation needs."""
-    desk, inboxes = _desk_and_inboxes(viewer)
+    desk, inboxes, alarms = _around(viewer)
     counts = count_tickets(viewer, [inbox.pk for inbox in inboxes])
     numbers = {
         "yours": counts.yours,
@@ -202,25 +205,52 @@ def nav(viewer: Viewer) -> dict[str, Any]:
         "inboxes": [
             {"inbox": inbox, "count": counts.by_inbox.get(inbox.pk, 0)} for inbox in inboxes
         ],
+        "alarms": alarms,
         "counts": numbers,
         "inbox_counts": counts.by_inbox,
     }
 
 
-def _desk_and_inboxes(viewer: Viewer) -> tuple[Desk, list[Inbox]]:
-    """Both in one query, and how many tickets of each inbox have a mail that did not arrive: they
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """A line across the top of the desk: mail that does not come in."""
+
+    pk: int
+    kind: str
+    mailbox: str
+    mailbox_id: int
+    text: str
+    since: datetime
+
+
+def _around(viewer: Viewer) -> tuple[Desk, list[Inbox], list[Alarm]]:
+    """All in one query, and how many tickets of each inbox have a mail that did not arrive: they
     are on every page."""
     desk = Desk.objects.values(row=JSONObject(name="name", assistant_on="assistant_on"))
+    alarm = JSONObject(
+        pk="pk",
+        kind="kind",
+        mailbox="mailbox__name",
+        mailbox_id="mailbox_id",
+        text="text",
+        since=Coalesce("mailbox__last_ok_at", "raised_at"),
+    )
+    alarms = visible_alarms(viewer).order_by("raised_at").values_list(alarm)[:ALARMS_SHOWN]
     undelivered = with_undelivered(Ticket.objects.filter(inbox=OuterRef("pk"))).order_by()
     counted = undelivered.values("inbox").annotate(count=Count("*")).values("count")
-    inboxes: list[Inbox] = [
-        *visible_inboxes(viewer).annotate(
-            desk=Subquery(desk[:1]), undelivered=Coalesce(Subquery(counted), 0)
-        )
-    ]
+    around = {
+        "desk": Subquery(desk[:1]),
+        "alarms": ArraySubquery(alarms),
+        "undelivered": Coalesce(Subquery(counted), 0),
+    }
+    inboxes: list[Inbox] = [*visible_inboxes(viewer).annotate(**around)]
     if not inboxes:
-        return Desk.objects.first() or Desk(), inboxes
-    return Desk(**(vars(inboxes[0])["desk"] or {})), inboxes
+        return Desk.objects.first() or Desk(), inboxes, []
+    found = vars(inboxes[0])
+    shown = [
+        Alarm(**one | {"since": datetime.fromisoformat(one["since"])}) for one in found["alarms"]
+    ]
+    return Desk(**(found["desk"] or {})), inboxes, shown
 
 
 def rows(

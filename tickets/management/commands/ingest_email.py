@@ -11,7 +11,8 @@ from django.db import InterfaceError, OperationalError
 from helpdesk.lib import work
 from tickets.mail.parse import RAW_MAX_BYTES
 from tickets.models import InboundEmail
-from tickets.operations.email import file_inbound, record_inbound
+from tickets.operations.fetching import record_inbound
+from tickets.operations.filing import file_inbound
 
 STDIN = "-"
 
