@@ -46,6 +46,7 @@ SIGNATURE_MAX_LINES = 12  # more than this below "--" is no signature
 INTRODUCTION_MAX_LINES = 5
 HEADER_MAX_LINES = 12
 OURS_MAX_CHARS = 24
+NAME_MAX_CHARS = 60
 TRIED_MAX = 1_000  # introductions and headers in one text; each look is at a few lines
 LIBRARY_ASKED_MAX = 20  # it takes a millisecond
 BLANKS = " \t\xa0\u200b\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff"
@@ -316,6 +317,7 @@ class _Reader:
             if len(joined) > LINE_SEARCHED_CHARS:
                 return -1
             is_whole = n == number or quote_follows or OPENER.match(line) is not None
+            is_whole = is_whole or (TIME.search(line) is not None and self.begins(n))
             if (is_whole or line[0] == "<" or line.startswith("mailto:")) and self.introduces(
                 joined, quote_follows=quote_follows
             ):
@@ -346,12 +348,18 @@ class _Reader:
         for n in range(number - 1, max(number - 1 - INTRODUCTION_MAX_LINES, -1), -1):
             line = self.short(n)
             if line and DATE.search(line) and line[0] != ">" and line[-1] not in ".?!:":
-                begins = not n or not self.short(n - 1) or OPENER.match(line)
-                return n if begins else number
+                return n if self.begins(n) or OPENER.match(line) else number
+            is_name = 1 < len(line) < NAME_MAX_CHARS and line[-1] not in ".?!:," and self.begins(n)
+            if is_name and n + 1 == number and (line[-1] == "<" or joined[0] == "<"):
+                return n
             if not self.goes_on_above(self.short(n + 1) if line else joined):
                 break
             joined = line or joined
         return number
+
+    def begins(self, number: int) -> bool:
+        """Whether a paragraph begins on this line."""
+        return not number or not self.short(number - 1)
 
     @staticmethod
     def goes_on_above(joined: str) -> bool:
@@ -383,7 +391,7 @@ class _Reader:
         if address and (ADDRESS_LAST.search(words) or quote_follows):
             if date and (quote_follows or TIME.search(words) or OPENER.match(words)):
                 return True
-            if quote_follows and ADDRESS_LAST.search(words):
+            if quote_follows and OPENER.match(words) and ADDRESS_LAST.search(words):
                 return True
         if not (date or address or quote_follows):
             return False

@@ -20,20 +20,21 @@ LIBRARY = EmailMessage(text="", languages=list(_languages)).HEADER_REGEX
 
 _wrote = (  # the colon follows
     "wrote|writes|schreef|schreibt|geschreven|geschrieben|écrit|ecrit|escribió|escribio|escreveu"
-    "|scritto|skrev|skriver|napisał|napisała|napisał(a)|pisze|napsal|napsala|napsal(a)|píše|píse"
-    "|napísal|napísala|napísal(a)|napisao|napisala|napisao(la)|je napisao/la|kirjoitti|írta|yazdı"
-    "|yazdi|yazmış|a scris|написал|написала|написал(а)|пишет|пише|написав|έγραψε|viết|menulis"
+    "|scritto|skrev|skriver|napisał|napisała|pisze|napsal|napsala|píše|píse|napísal|napísala"
+    "|napisao|napisala|napisao je|napisala je|napisao/la|kirjoitti|írta|yazdı|yazdi|yazmış|a scris"
+    "|написал|написала|пишет|пише|написав|έγραψε|viết|menulis"
     "|写道|寫道|作成|のメール|のメッセージ|작성|작성하였습니다|작성했습니다|쓴 글|כתב|כתבה|كتب"
     "|เขียน|เขียนว่า|rašė|parašė|kirjutas"
 )
 WROTE_LAST = tuple(_wrote.split("|"))
-_WROTE_FIRST = "schrieb|skrev|schreef|geschreven|пишет|kirjoitti|írta|viết|napisał"
+_WROTE_FIRST = "schrieb|skrev|schreef|geschreven|пишет|kirjoitti|írta|viết|napisał|yazdı"
 _WE = "ich|wir|ihnen|dir|euch|jag|jeg|vi|ik|we|я|мы|вам|minä|me"  # "Am 3. März schrieb ich:"
 WROTE_LAST_CHARS = 30
 WROTE_FIRST = re.compile(rf"\b(?:{_WROTE_FIRST})\b(?! (?:{_WE})\b).{{1,120}}$", re.I)
+_OR_SHE = re.compile(r"\((?:a|la|а|ла)\)$")
 WROTE_ALONE = re.compile(
     r"^(?:>\s?)?[\s>]{0,3}(?:a |ha |hat |het volgende |님이 |đã |şunu )?"
-    rf"(?:{'|'.join(map(re.escape, WROTE_LAST))})\s?$",
+    rf"(?:{'|'.join(map(re.escape, WROTE_LAST))})(?:\([aа]\))?\s?$",
     re.I,
 )
 OURS = re.compile(  # "as I wrote:"
@@ -105,11 +106,14 @@ ANY_FIELD = re.compile(r"^[\s>*_]{0,9}[^\W\d_][^:：<>]{0,24}[:：]")
 
 def wrote_at(words: str) -> int:
     """Where the word for writing stands that these end with; -1 if they do not."""
-    lower = words[-WROTE_LAST_CHARS:].lower().rstrip(" *_\"')>")
+    lower = words[-WROTE_LAST_CHARS:].lower()
+    if lower.endswith(")"):
+        lower = _OR_SHE.sub("", lower)
+    lower = lower.rstrip(" *_\"')>")
     if not lower.endswith(WROTE_LAST):
         return -1
     longest = max((one for one in WROTE_LAST if lower.endswith(one)), key=len)
-    return max(len(words) - WROTE_LAST_CHARS, 0) + len(lower) - len(longest)
+    return max(len(words) - WROTE_LAST_CHARS, 0) + lower.rindex(longest)
 
 
 def role_of(line: str) -> str:
@@ -180,7 +184,7 @@ _SENT = (
 )
 _GET = r"get|hent|download|télécharge\w*|obtenir|obtener|obtén|scarica|holen sie(?: sich)?|hämta"
 MOBILE = re.compile(
-    rf"^[\s<(*_>\-]{{0,6}}(?:{_SENT})\b.{{0,40}}?(?<![^\W_])(?:{_device})(?![^\W_]).{{0,120}}$"
+    rf"^[\s<(*_>\-]{{0,6}}(?:{_SENT})\b.{{0,80}}?(?<![^\W_])(?:{_device})(?![^\W_]).{{0,120}}$"
     rf"|^(?:{_GET}) \[?(?:{_device})(?![^\W_]).{{0,120}}$"
     r"|^sent from my(?: [\w-]+){1,4}$"
     rf"|^(?:\w+ )?from (?:my )?(?:mobile|phone|{_device})\b[\w ]{{0,20}}$"

@@ -36,23 +36,24 @@ HIDDEN = re.compile(
 HIDDEN_MAX = 50  # in one mail; more are shown
 UNCLOSED_MAX = 5
 OPEN_TAG_AT_END = re.compile(r"<[a-z/!][^<>]*+\Z", re.I)
-MAY_HIDE = re.compile("display|mso-hide", re.I)
 VOID = frozenset({"area", "br", "col", "hr", "img", "input", "link", "meta", "wbr"})
 HREF = re.compile(r"""\shref\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s"'>]+))""", re.I)
 ALT = re.compile(r"""\salt\s*=\s*(?:"([^"]*)"|'([^']*)')""", re.I)
 PICTURE = re.compile(r"""\ssrc\s*=\s*["']?(?:cid|data):""", re.I)
 PICTURE_SIGN = "\ufffc"  # stands for a picture where the text itself is not what is asked for
-UNSURE_QUOTE = re.compile(
-    r"""class\s*=\s*["']?gmail_quote["'\s]|border(?:-left)?\s*:\s*(?:none|0)""", re.I
-)
-SPACES = re.compile(r"[ \t\n\r\f\v]+")
+# Gmail names its own quotes so, and also what somebody has marked as one.
+UNSURE_QUOTE = re.compile(r"""class\s*=\s*["']?gmail_quote["'\s]""", re.I)
+# Its button for more indentation, and that of Yahoo and of Outlook, make a quote without a line.
+INDENTED = re.compile(r"border(?:-width|-style)?\s*:\s*(?:none|0)", re.I)
+CITED = re.compile(r"""type\s*=\s*["']?cite|border-left""", re.I)
+SPACES = "\n\r\t\f\v"
 LIST_INDENT_MAX = 10
 QUOTE_DEPTH_MAX = 50
 
 
 def html_to_text(markup: str) -> str:
     """Readable text of at most the first HTML_MAX_CHARS characters. Takes linear time."""
-    return "\n".join(read_lines(markup[:HTML_MAX_CHARS]).texts).strip("\n")
+    return "\n".join(read_lines(without_unread(markup[:HTML_MAX_CHARS])).texts).strip("\n")
 
 
 @dataclass(slots=True)
@@ -60,15 +61,18 @@ class Lines:
     """The lines of a page; the lists are of one length."""
 
     texts: list[str] = field(default_factory=list)
-    starts: list[int] = field(default_factory=list)  # where in the markup the line begins
+    starts: list[int] = field(default_factory=list)  # where in the markup its tags begin
+    words: list[int] = field(default_factory=list)  # and its words
     unsure: set[int] = field(default_factory=set)  # lines marked with `>` that may be no quote
+    tags: list[re.Match[str]] = field(default_factory=list)  # LINE_TAGs that open, with attributes
 
 
 def without_unread(markup: str) -> str:
     """The same markup, blanks instead of what nobody sees; every other character in its place."""
-    if "<!" in markup or "<?" in markup or UNREAD.search(markup):
-        markup = UNREAD.sub(_blanks, markup)
-    return _without_hidden(markup) if MAY_HIDE.search(markup) else markup
+    markup = UNREAD.sub(_blanks, markup)
+    lower = markup.lower()
+    may_hide = "display" in lower or "mso-hide" in lower
+    return _without_hidden(markup) if may_hide else markup
 
 
 def _blanks(match: re.Match[str]) -> str:
@@ -85,7 +89,7 @@ def _without_hidden(markup: str) -> str:
             break
         at = match.end()
         name = match[1].lower()
-        end = at if name in VOID else _end_of(markup, name, at)
+        end = at if name in VOID else element_end(markup, name, at)
         if end < 0:  # never closed: it would hide everything
             unclosed += 1
             if unclosed > UNCLOSED_MAX:
@@ -96,7 +100,7 @@ def _without_hidden(markup: str) -> str:
     return "".join([*pieces, markup[done:]]) if pieces else markup
 
 
-def _end_of(markup: str, name: str, start: int) -> int:
+def element_end(markup: str, name: str, start: int) -> int:
     """Where the element ends that has been opened before `start`; -1 if nowhere."""
     depth = 1
     for match in re.compile(rf"<(/?){name}(?=[\s/>])[^<>]*+>", re.I).finditer(markup, start):
@@ -112,42 +116,59 @@ class _Page:
     def __init__(self) -> None:
         self.lines = Lines()
         self.words: list[str] = []
-        self.start = -1  # of the line that is being collected
+        self.start = self.words_start = -1  # of the line that is being collected
         self.bullet = ""
-        self.quotes: list[bool] = []  # for each open quote, whether it surely is one
-        self.sure_quotes = 0
+        self.quotes: list[str] = []  # for each open one what it is: "sure", "unsure" or "indent"
+        self.depth = self.sure = 0  # how many of them are quotes, and surely
 
-    def say(self, text: str, start: int) -> None:
+    def open_quote(self, attributes: str) -> None:
+        kind = "unsure" if UNSURE_QUOTE.search(attributes) else "sure"
+        if INDENTED.search(attributes) and not CITED.search(attributes):
+            kind = "indent"
+        self.quotes.append(kind)
+        self.count(kind, 1)
+
+    def close_quote(self) -> None:
+        self.count(self.quotes.pop(), -1)
+
+    def count(self, kind: str, by: int) -> None:
+        self.depth += by if kind != "indent" else 0
+        self.sure += by if kind == "sure" else 0
+
+    def say(self, text: str, start: int, words_start: int) -> None:
         if not self.words:
-            self.start = start
+            self.start, self.words_start = start, words_start
         self.words.append(text)
 
     def end_line(self, start: int, *, blank: bool = False) -> None:
         """End the line, if anything is on it; `blank` leaves a blank one below."""
         line = "".join(self.words).rstrip()
         self.words = []
-        mark = ">" * min(len(self.quotes), QUOTE_DEPTH_MAX)
+        mark = ">" * min(self.depth, QUOTE_DEPTH_MAX)
         if line:
             line = f"{self.bullet}{line}"
             self.bullet = ""
             for part in line.split("\n"):
-                self.add(f"{mark} {part}".rstrip(" ") if mark else part, self.start)
+                self.add(
+                    f"{mark} {part}".rstrip(" ") if mark else part, self.start, self.words_start
+                )
         if blank:
             texts = self.lines.texts
             if texts and texts[-1].strip("> "):
-                self.add(mark, start)
+                self.add(mark, start, start)
 
-    def add(self, line: str, start: int) -> None:
+    def add(self, line: str, start: int, words_start: int) -> None:
         lines = self.lines
-        if self.quotes and not self.sure_quotes:
+        if self.depth and not self.sure:
             lines.unsure.add(len(lines.texts))
         lines.texts.append(line)
         lines.starts.append(start)
+        lines.words.append(words_start)
 
 
-def read_lines(markup: str, *, pictures: bool = False) -> Lines:
-    """The lines of `markup`. With `pictures`, one that comes with the mail counts as a word."""
-    markup = without_unread(markup)
+def read_lines(markup: str, *, to_split: bool = False) -> Lines:
+    """The lines of `markup`, of which nothing is unread. With `to_split`, a picture that comes
+    with the mail counts as a word, and `tags` is filled."""
     page = _Page()
     link, link_words = "", 0  # where the open one leads, and which of the line's words are its
     lists: list[int] = []  # for each open list, the number of its next item; 0: not numbered
@@ -157,7 +178,7 @@ def read_lines(markup: str, *, pictures: bool = False) -> Lines:
     for match in LINE_TAG.finditer(markup):
         start = match.start()
         if at < start:
-            opened = _say(page, markup[at:start], at if opened < 0 else opened, pre, opened)
+            opened = _say(page, markup[at:start], at, pre, opened)
         at = match.end()
         closing, tag = match[1], match[2].lower()
         if tag == "a":
@@ -168,10 +189,10 @@ def read_lines(markup: str, *, pictures: bool = False) -> Lines:
                 link = ""
             continue
         if tag == "img":
-            word = _picture(match[3], pictures=pictures)
+            word = _picture(match[3], sign=PICTURE_SIGN if to_split else "")
             if word:
-                page.say(word, opened if opened >= 0 else start)
-                opened = -1
+                page.say(word, opened if opened >= 0 else start, start)
+            opened = -1
             continue
         if tag == "br":
             page.end_line(start, blank=not page.words)
@@ -179,20 +200,21 @@ def read_lines(markup: str, *, pictures: bool = False) -> Lines:
             continue
         if closing:
             opened = -1
-        elif opened < 0:
-            opened = start
+        else:
+            opened = start if opened < 0 else opened
+            if to_split and match[3]:
+                page.lines.tags.append(match)
         if tag in {"td", "th"}:
             if page.words:
-                page.say(" ", start)
+                page.say(" ", start, start)
             continue
-        page.end_line(start, blank=tag in PARAGRAPHS)
+        page.end_line(start if opened < 0 else opened, blank=tag in PARAGRAPHS)
         link_words = 0
         if tag == "blockquote":
             if not closing:
-                page.quotes.append(UNSURE_QUOTE.search(match[3]) is None)
-                page.sure_quotes += page.quotes[-1]
+                page.open_quote(match[3])
             elif page.quotes:
-                page.sure_quotes -= page.quotes.pop()
+                page.close_quote()
         elif tag == "pre":
             pre = max(pre + (-1 if closing else 1), 0)
         elif tag in {"ul", "ol"}:
@@ -207,30 +229,40 @@ def read_lines(markup: str, *, pictures: bool = False) -> Lines:
             if number:
                 lists[-1] += 1
         elif tag == "hr" and not closing:
-            page.say("---", opened)
+            page.say("---", opened, start)
             page.end_line(start)
             opened = -1
     if at < len(markup):
         piece = OPEN_TAG_AT_END.sub("", markup[at:])
-        _say(page, piece, at if opened < 0 else opened, pre, opened)
+        _say(page, piece, at, pre, opened)
     page.end_line(len(markup))
     return page.lines
 
 
-def _say(page: _Page, piece: str, start: int, pre: int, opened: int) -> int:
+def _say(page: _Page, piece: str, at: int, pre: int, opened: int) -> int:
     """Take over the words between two tags; returns the tag that is still open before words."""
     text = TAG.sub("", piece) if "<" in piece else piece
     if "&" in text:
         text = html.unescape(text)
     if not pre:
-        text = SPACES.sub(" ", text)
+        text = _one_space(text)
         if not page.words or page.words[-1].endswith((" ", "\n")):
             text = text.lstrip(" ")
         text = text.replace("\xa0", " ")
     if not text:
         return opened
-    page.say(text, start)
+    page.say(text, at if opened < 0 else opened, at)
     return -1 if text.strip() else opened
+
+
+def _one_space(text: str) -> str:
+    """As an expression would do it, in a tenth of the time."""
+    for space in SPACES:
+        if space in text:
+            text = text.replace(space, " ")
+    while "  " in text:
+        text = text.replace("  ", " ")
+    return text
 
 
 def _href(attributes: str) -> str:
@@ -238,12 +270,12 @@ def _href(attributes: str) -> str:
     return html.unescape(match[1] or match[2] or match[3] or "") if match else ""
 
 
-def _picture(attributes: str, *, pictures: bool) -> str:
+def _picture(attributes: str, *, sign: str) -> str:
     match = ALT.search(attributes)
     words = html.unescape(match[1] or match[2] or "").strip() if match else ""
     if words:
         return f"[{words}]"
-    return PICTURE_SIGN if pictures and PICTURE.search(attributes) else ""
+    return sign if sign and PICTURE.search(attributes) else ""
 
 
 def _end_link(page: _Page, href: str, start: int) -> None:
@@ -254,4 +286,4 @@ def _end_link(page: _Page, href: str, start: int) -> None:
         return
     if words.rstrip("/") in target or target.rstrip("/") in words:
         return
-    page.say(f" <{target}>", page.start)
+    page.say(f" <{target}>", page.start, page.words_start)

@@ -10,6 +10,7 @@ from django.core.management.base import BaseCommand, CommandError
 from helpdesk.lib.text import clean
 from tickets.mail.parse import parse_email
 from tickets.mail.reply import split_reply
+from tickets.mail.reply_html import split_html
 from tickets.mail.text import html_to_text
 
 
@@ -46,5 +47,5 @@ class Command(BaseCommand):
 def _reply(name: str, raw: bytes) -> dict[str, object]:
     text = clean(raw.decode("utf-8", "replace"))
     if Path(name).suffix.lower() in {".html", ".htm"}:
-        text = html_to_text(text)
+        return {"visible_reply": html_to_text(split_html(text).visible)}
     return {"visible_reply": split_reply(text).visible}
