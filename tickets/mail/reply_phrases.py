@@ -178,7 +178,7 @@ _sent_from = "|".join(filter(None, (MAIL_LANGUAGES[one].get("sent_from") for one
 _SENT = (
     rf"(?:{_sent_from})|sent (?:from|via|with|by|using)(?: \[?mail\b)?"
     r"|envoy[ée] (?:de|depuis|avec|à partir)|enviad[oa] (?:desde|do|da|pelo|a partir)"
-    r"|inviat[oa] (?:da|dal|con)|verzonden (?:met|vanaf|via)|gesendet (?:von|mit)|von meinem"
+    r"|inviat[oa] (?:da|dal|con)|(?:verzonden|verstuurd) (?:met|vanaf|via)|gesendet (?:von|mit)|von meinem"
     r"|von mobil|diese nachricht wurde (?:von|mit)|skickat från|sendt fra|wysłan[eo] z|odesláno z"
     r"|lähetetty|отправлено (?:из|с)|надіслано з|trimis (?:de|din)"
 )

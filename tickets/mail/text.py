@@ -10,8 +10,10 @@ from __future__ import annotations
 import html
 import re
 from dataclasses import dataclass, field
+from itertools import islice
 
 HTML_MAX_CHARS = 2_000_000
+LINE_TAGS_MAX = 100_000  # what is below them becomes one line
 PARAGRAPHS = frozenset({"p", "blockquote", "h1", "h2", "h3", "h4", "h5", "h6", "ul", "ol", "table"})
 LINES = (
     "address|article|aside|blockquote|br|caption|center|dd|div|dl|dt|fieldset|figcaption|figure"
@@ -48,7 +50,7 @@ INDENTED = re.compile(r"border(?:-width|-style)?\s*:\s*(?:none|0)", re.I)
 CITED = re.compile(r"""type\s*=\s*["']?cite|border-left""", re.I)
 SPACES = "\n\r\t\f\v"
 LIST_INDENT_MAX = 10
-QUOTE_DEPTH_MAX = 50
+QUOTE_DEPTH_MAX = 30
 
 
 def html_to_text(markup: str) -> str:
@@ -175,7 +177,7 @@ def read_lines(markup: str, *, to_split: bool = False) -> Lines:
     pre = 0
     opened = -1  # the first tag after the last words that opens something
     at = 0
-    for match in LINE_TAG.finditer(markup):
+    for match in islice(LINE_TAG.finditer(markup), LINE_TAGS_MAX):
         start = match.start()
         if at < start:
             opened = _say(page, markup[at:start], at, pre, opened)
