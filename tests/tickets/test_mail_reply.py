@@ -113,6 +113,9 @@ ________________________________|From: Maya Tern|Sent: Monday, March 3, 2025|To:
 OWN_WORDS = """\
 As I wrote on 3 March 2025, these are the items:|- one|- two
 On 3 March 2025 I wrote:|Please send it.
+On Monday at 10:00 my husband wrote:|Please come.||And nobody came.
+On 3 March 2025 the courier wrote:|Your parcel is lost.||Please send another.
+Am 03.03.2025 schrieb Ihre Kollegin:|Das ist bezahlt.||Und was nun?
 Am 3. März 2025 schrieb ich Ihnen wegen folgender Punkte:|- eins
 From: Berlin|To: Munich|Date: 3 March 2025|Please book it.
 Hello,|Name: Carol|From: carol@mail.example|Subject: Question|Where is it?
@@ -331,8 +334,8 @@ KINDS = {
     "Gmail in a container": '<div>Yes.</div><div class="gmail_quote gmail_quote_container"><div>'
     "Kila siku Maya aliandika</div>Is it there?</div>",
     "Apple Mail": '<body>Yes.<br><div><br><blockquote type="cite"><div>On 3 Mar 2025, at 10:00,'
-    ' Maya &lt;maya@shop.example&gt; wrote:</div><br class="Apple-interchange-newline"><div>Is it there?'
-    "</div></blockquote></div><br></body>",
+    ' Maya &lt;maya@shop.example&gt; wrote:</div><br class="Apple-interchange-newline"><div>'
+    "Is it there?</div></blockquote></div><br></body>",
     "iCloud": f"<div>Yes.</div><div><br></div><div>{ATTRIBUTION}</div><div><br></div>"
     '<blockquote type="cite"><div>Is it there?</div></blockquote>',
     "Thunderbird": f'<p>Yes.</p><div class="moz-cite-prefix">{ATTRIBUTION}<br></div>'
@@ -359,6 +362,10 @@ KINDS = {
     "Yahoo": '<div>Yes.</div><div id="yahoo_quoted_1" class="yahoo_quoted"><div><div>On Monday, '
     "3 March 2025 at 10:00:00 GMT, Maya &lt;maya@shop.example&gt; wrote: </div><div><br></div>"
     "<div>Is it there?</div></div></div>",
+    "Yahoo, pasted": '<div>Yes.</div><div class="ydp1f2e3dyahoo_quoted">'
+    "<div>Maya, Kila siku:</div><div>Is it there?</div></div>",
+    "Outlook for phones, signed": '<div>Yes.</div><div>Get <a href="https://aka.ms/o0ukef">Outlook'
+    f' for iOS</a></div><hr><div id="divRplyFwdMsg">{OUTLOOK}</div>',
     "Proton": '<div>Yes.</div><div class="protonmail_quote"><div>On Monday, March 3rd, 2025,'
     ' Maya &lt;maya@shop.example&gt; wrote:</div><blockquote class="protonmail_quote" type="cite">'
     "Is it there?</blockquote></div>",
@@ -454,6 +461,11 @@ def test_a_quote_looks_as_it_did() -> None:
     assert split.quoted.startswith('<table><tr><td><p><font color="red">On Mon')
     assert split.visible.endswith("Yes.<br><br>")
     assert nh3.clean(split.visible).endswith("</p></td></tr></tbody></table>")
+
+
+def test_a_split_is_a_pair() -> None:
+    visible, quoted = split_html("<p>Yes.</p><blockquote>Is it?</blockquote>")
+    assert (visible, html_to_text(quoted)) == ("<p>Yes.</p>", "> Is it?\n>")
 
 
 def test_what_no_one_sees_is_no_quote() -> None:

@@ -27,6 +27,7 @@ from tickets.mail.reply_phrases import (
     MIDDLE,
     MOBILE,
     MOBILE_GOES_ON,
+    NO_NAME,
     OPENER,
     ORIGINAL,
     OURS,
@@ -163,7 +164,7 @@ class _Reader:
         if not self.is_quoted(quote.words):
             below = quote.end if quote.end and self.has_words(quote.end, len(lines)) else 0
             if not below:
-                cut = Cut(0, 0, self.signature_start(quote.start)) if has_words_above else nothing
+                cut = Cut(0, 0, self.signature_above(quote.start)) if has_words_above else nothing
                 return self.without_rules(cut)
             return self.without_rules(Cut(quote.start, below, self.end_of_words(below, len(lines))))
         below = self.block_end(quote.words)
@@ -176,7 +177,7 @@ class _Reader:
         if not self.has_words(below, tail):
             if not has_words_above:
                 return nothing
-            return self.without_rules(Cut(0, 0, self.signature_start(quote.start)))
+            return self.without_rules(Cut(0, 0, self.signature_above(quote.start)))
         is_between = any(self.is_quoted(n) for n in range(below, end))
         return self.without_rules(Cut(0, 0, tail) if is_between else Cut(quote.start, below, tail))
 
@@ -381,6 +382,8 @@ class _Reader:
             return False
         date = DATE.search(words) is not None
         address = "@" in words
+        if not (address or quote_follows) and NO_NAME.search(words):
+            return False
         if at >= 0 or (address and words.endswith(" sent")):
             if date and (address or quote_follows or OPENER.match(words)):
                 return True
@@ -488,6 +491,14 @@ class _Reader:
         while (start := self.mark_start(self.mobile_start(end))) < end:
             end = start
         return end
+
+    def signature_above(self, quote: int) -> int:
+        """The same above a quote, which programs rule off."""
+        end = quote
+        while end and not self.lines[end - 1].strip(RULE_CHARS):
+            end -= 1
+        start = self.signature_start(end)
+        return start if start < end else self.signature_start(quote)
 
     def mobile_start(self, end: int) -> int:
         """Where the lines begin that a phone or a program has added below."""

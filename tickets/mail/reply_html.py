@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from tickets.mail.reply import Cut, find_cut
 from tickets.mail.reply_phrases import ANY_FIELD
@@ -38,7 +38,7 @@ _BEGINS = (
     r"|ms-outlook-mobile-reference-message|reply-intro|replyHeader|mail_android_quote"
 )
 NAMES = re.compile(r"""(?:class|id)\s*=\s*["']?([^"'<>]*)""", re.I)
-NAMED = re.compile(rf"(?:x_)*(?:({_HOLDS})|(?:{_BEGINS}))", re.I)
+NAMED = re.compile(rf"(?:x_|ydp[0-9a-f]*)*(?:({_HOLDS})|(?:{_BEGINS}))", re.I)
 # The line that Outlook draws above "From:"; others draw it above a signature.
 DRAWN = re.compile(r"border-top\s*:\s*(?:solid\s+#?(?:E1E1E1|B5C4DF)|#?(?:E1E1E1|B5C4DF)\s)", re.I)
 HINTS_MAX = 20
@@ -49,8 +49,7 @@ CLOSE_THEMSELVES = frozenset({"p", "li", "td", "th", "tr", "dd", "dt", "option"}
 OPEN_MAX = 60  # deeper, the quote is shown without the look that surrounds it
 
 
-@dataclass(frozen=True, slots=True)
-class HtmlSplit:
+class HtmlSplit(NamedTuple):
     visible: str
     quoted: str  # the cut-off quote and signature, "" if there is none
 

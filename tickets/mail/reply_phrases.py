@@ -42,6 +42,11 @@ OURS = re.compile(  # "as I wrote:"
     r"(?: have| had| already)?\s?$",
     re.I,
 )
+NO_NAME = re.compile(  # "On Monday at 10:00 my husband wrote:"; mail programs name somebody
+    r"\b(?:[Mm]y|[Oo]ur|[Yy]our|[Hh]is|[Hh]er|[Tt]heir|the|he|she|they|you|someone|somebody"
+    r"|[Mm]eine?|[Uu]nsere?|[Ii]hre?|er|sie|jemand|mon|ma|notre|votre|elle|quelqu'un|on m'a"
+    r"|mi|nuestr[oa]|alguien|mio|mia|nostr[oa]|qualcuno|mijn|onze|uw|iemand)\b"
+)
 OPENER = re.compile(
     r"^[\s>*_\-]{0,12}(?:(?:on|am|le|el|il|op|den|em|a|dnia|w dniu|dne|dňa|vào|på|pe|în|στις|в|от"
     r"|kl|quoting|zitat|citando|in|pada|dana)\b|\d|在|于)",
@@ -178,8 +183,8 @@ _sent_from = "|".join(filter(None, (MAIL_LANGUAGES[one].get("sent_from") for one
 _SENT = (
     rf"(?:{_sent_from})|sent (?:from|via|with|by|using)(?: \[?mail\b)?"
     r"|envoy[ée] (?:de|depuis|avec|à partir)|enviad[oa] (?:desde|do|da|pelo|a partir)"
-    r"|inviat[oa] (?:da|dal|con)|(?:verzonden|verstuurd) (?:met|vanaf|via)|gesendet (?:von|mit)|von meinem"
-    r"|von mobil|diese nachricht wurde (?:von|mit)|skickat från|sendt fra|wysłan[eo] z|odesláno z"
+    r"|inviat[oa] (?:da|dal|con)|(?:verzonden|verstuurd) (?:met|vanaf|via)|gesendet (?:von|mit)"
+    r"|von meinem|von mobil|diese nachricht wurde (?:von|mit)|skickat från|sendt fra|wysłan[eo] z|odesláno z"
     r"|lähetetty|отправлено (?:из|с)|надіслано з|trimis (?:de|din)"
 )
 _GET = r"get|hent|download|télécharge\w*|obtenir|obtener|obtén|scarica|holen sie(?: sich)?|hämta"
