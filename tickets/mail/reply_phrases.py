@@ -184,8 +184,8 @@ _SENT = (
     rf"(?:{_sent_from})|sent (?:from|via|with|by|using)(?: \[?mail\b)?"
     r"|envoy[ée] (?:de|depuis|avec|à partir)|enviad[oa] (?:desde|do|da|pelo|a partir)"
     r"|inviat[oa] (?:da|dal|con)|(?:verzonden|verstuurd) (?:met|vanaf|via)|gesendet (?:von|mit)"
-    r"|von meinem|von mobil|diese nachricht wurde (?:von|mit)|skickat från|sendt fra|wysłan[eo] z|odesláno z"
-    r"|lähetetty|отправлено (?:из|с)|надіслано з|trimis (?:de|din)"
+    r"|von meinem|von mobil|diese nachricht wurde (?:von|mit)|skickat från|sendt fra"
+    r"|wysłan[eo] z|odesláno z|lähetetty|отправлено (?:из|с)|надіслано з|trimis (?:de|din)"
 )
 _GET = r"get|hent|download|télécharge\w*|obtenir|obtener|obtén|scarica|holen sie(?: sich)?|hämta"
 MOBILE = re.compile(
