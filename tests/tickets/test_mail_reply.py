@@ -116,6 +116,8 @@ On 3 March 2025 I wrote:|Please send it.
 On Monday at 10:00 my husband wrote:|Please come.||And nobody came.
 On 3 March 2025 the courier wrote:|Your parcel is lost.||Please send another.
 Am 03.03.2025 schrieb Ihre Kollegin:|Das ist bezahlt.||Und was nun?
+The courier wrote on 3 March 2025:|Your parcel is lost.||And now?
+On the box is <maya@mail.example> wrote: nothing.
 Am 3. März 2025 schrieb ich Ihnen wegen folgender Punkte:|- eins
 From: Berlin|To: Munich|Date: 3 March 2025|Please book it.
 Hello,|Name: Carol|From: carol@mail.example|Subject: Question|Where is it?
@@ -205,6 +207,17 @@ INTRODUCED = "On Mon, 3 Mar 2025 at 10:00, Maya <maya@shop.example> wrote:"
         (f"Yes, it is. {INTRODUCED}\n> Is it?", "Yes, it is."),
         (f"Yes.\n\n{INTRODUCED}\n> Is it?\n\nFrom: Bob\nSent: Monday\nTo: Maya\n\nOld", "Yes."),
         ("Yes.\n\n2025/3/3 Maya Tern <maya@shop.example>\n\n> Is it?", "Yes."),
+        ("Yes.\n\nMaya Tern wrote, on 03/03/25 10:00:\n> Is it?", "Yes."),
+        (
+            "Yes.\n\nOn Nov 30, 2024, at 12:47 PM, Maya <\n416ffd3258d4d2fa4c85cfa4c44e1721d66e\n"
+            "@shop.example>wrote:\n\n> Is it?",
+            "Yes.",
+        ),
+        (
+            "Yes.\n\nSent from Yahoo Mail on Android\n\n"
+            "On Mon, Mar 3, 2025 at 10:00, Maya<maya@shop.example> wrote:   Is it?\nMaya",
+            "Yes.",
+        ),
         ("Yes.\n\nZitat von Maya <maya@shop.example>:\n\n> Is it?", "Yes."),
     ],
 )

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 from tickets.mail.reply_phrases import (
     ADDRESS_LAST,
+    ADDRESS_THEN_WROTE,
     ANY_FIELD,
     DATE,
     DATE_THEN_ADDRESS,
@@ -237,11 +238,19 @@ class _Reader:
                 if first not in SEPARATES and line[-1] not in ENDS:
                     head = line[:FIELD_MAX_CHARS]
                     if not ((":" in head or "：" in head) and role_of(head)):
+                        if "@" in line and OPENER.match(head) and self.holds_introduction(line):
+                            return _Quote(n, n + 1)
                         continue
                 found = self.quote_at(n, line[:LINE_SEARCHED_CHARS].strip(BLANKS))
             if found:
                 return found
         return None
+
+    @staticmethod
+    def holds_introduction(line: str) -> bool:
+        """Whether the quote stands on the line of its introduction, as Yahoo's app writes it."""
+        match = ADDRESS_THEN_WROTE.search(line, 0, LINE_SEARCHED_CHARS)
+        return match is not None and DATE.search(line, 0, match.start()) is not None
 
     def quote_at(self, number: int, line: str) -> _Quote | None:
         """The quote whose beginning ends on this line."""
@@ -365,8 +374,10 @@ class _Reader:
     @staticmethod
     def goes_on_above(joined: str) -> bool:
         """Whether no introduction can begin with these words, blank line above or not."""
+        closes = joined.find(">")
         return (
-            joined[:1] in "<>"
+            joined[:1] in "<>@"
+            or (closes > 0 and "<" not in joined[:closes])
             or joined.startswith("mailto:")
             or WROTE_ALONE.match(joined.rstrip(":： ")) is not None
         )

@@ -27,7 +27,7 @@ _wrote = (  # the colon follows
     "|เขียน|เขียนว่า|rašė|parašė|kirjutas"
 )
 WROTE_LAST = tuple(_wrote.split("|"))
-_WROTE_FIRST = "schrieb|skrev|schreef|geschreven|пишет|kirjoitti|írta|viết|napisał|yazdı"
+_WROTE_FIRST = "wrote,? on|schrieb|skrev|schreef|geschreven|пишет|kirjoitti|írta|viết|napisał|yazdı"
 _WE = "ich|wir|ihnen|dir|euch|jag|jeg|vi|ik|we|я|мы|вам|minä|me"  # "Am 3. März schrieb ich:"
 WROTE_LAST_CHARS = 30
 WROTE_FIRST = re.compile(rf"\b(?:{_WROTE_FIRST})\b(?! (?:{_WE})\b).{{1,120}}$", re.I)
@@ -55,6 +55,9 @@ OPENER = re.compile(
 DATE = re.compile(r"\b[12]\d{3}\b|\d[:.h]\d\d|\b\d{1,2}[/.-]\d{1,2}[/.-]\d\d|[12]\d{3} ?[年년]")
 TIME = re.compile(r"\d[:.h]\d\d")
 ADDRESS_LAST = re.compile(r"[<(\[]\s*(?:mailto:)?[^\s<>()]+@[^\s<>()]+\s*[>)\]]\W{0,3}$")
+ADDRESS_THEN_WROTE = re.compile(
+    r"<[^\s<>@]{1,100}@[^\s<>@]{1,100}> ?(?:wrote|schrieb|a écrit|escribió|ha scritto) ?:\s"
+)
 DATE_THEN_ADDRESS = re.compile(r"^[12]\d{3}[/.-]\d\d?[/.-]\d\d?\b.{1,100}<\s?\S+@\S+>$")
 # Where an introduction goes on from somebody's own words on the same line.
 MIDDLE = re.compile(
