@@ -97,10 +97,15 @@ def _known(markup: str, lines: Lines) -> dict[int, int]:
     """Lines where a quote begins, each with the line after it, or the last one if not known."""
     known: dict[int, int] = {}
     total = len(lines.texts)
+    nothing: set[str] = set()  # attributes that say nothing; most tags look like others
     for match in lines.tags:
-        holds = _holds(match[3])
-        is_drawn = holds is None and DRAWN.search(match[3]) is not None
+        attributes = match[3]
+        if attributes in nothing:
+            continue
+        holds = _holds(attributes)
+        is_drawn = holds is None and DRAWN.search(attributes) is not None
         if holds is None and not is_drawn:
+            nothing.add(attributes)
             continue
         tag = match[2].lower()
         if tag == "blockquote" and holds:

@@ -15,6 +15,7 @@ from itertools import islice
 HTML_MAX_CHARS = 2_000_000
 LINE_TAGS_MAX = 100_000  # what is below them becomes one line
 PARAGRAPHS = frozenset({"p", "blockquote", "h1", "h2", "h3", "h4", "h5", "h6", "ul", "ol", "table"})
+NESTED = frozenset({"blockquote", "pre", "li", "ul", "ol"})
 LINES = (
     "address|article|aside|blockquote|br|caption|center|dd|div|dl|dt|fieldset|figcaption|figure"
     "|footer|form|h[1-6]|header|hr|li|main|nav|ol|option|p|pre|section|table|tbody|td|tfoot|th"
@@ -48,7 +49,7 @@ UNSURE_QUOTE = re.compile(r"""class\s*=\s*["']?gmail_quote["'\s]""", re.I)
 # Its button for more indentation, and that of Yahoo and of Outlook, make a quote without a line.
 INDENTED = re.compile(r"border(?:-width|-style)?\s*:\s*(?:none|0)", re.I)
 CITED = re.compile(r"""type\s*=\s*["']?cite|border-left""", re.I)
-SPACES = "\n\r\t\f\v"
+SPACES = "\n\r\t"
 LIST_INDENT_MAX = 10
 QUOTE_DEPTH_MAX = 30
 
@@ -122,16 +123,34 @@ class _Page:
         self.bullet = ""
         self.quotes: list[str] = []  # for each open one what it is: "sure", "unsure" or "indent"
         self.depth = self.sure = 0  # how many of them are quotes, and surely
+        self.lists: list[int] = []  # for each open one the number of its next item; 0: no numbers
+        self.pre = 0  # how many are open
 
-    def open_quote(self, attributes: str) -> None:
-        kind = "unsure" if UNSURE_QUOTE.search(attributes) else "sure"
-        if INDENTED.search(attributes) and not CITED.search(attributes):
-            kind = "indent"
-        self.quotes.append(kind)
-        self.count(kind, 1)
+    def open(self, tag: str, attributes: str) -> None:
+        if tag == "blockquote":
+            kind = "unsure" if UNSURE_QUOTE.search(attributes) else "sure"
+            if INDENTED.search(attributes) and not CITED.search(attributes):
+                kind = "indent"
+            self.quotes.append(kind)
+            self.count(kind, 1)
+        elif tag == "pre":
+            self.pre += 1
+        elif tag == "li":
+            number = self.lists[-1] if self.lists else 0
+            indent = "  " * min(len(self.lists) - 1, LIST_INDENT_MAX)
+            self.bullet = f"{indent}{number}. " if number else f"{indent}- "
+            if number:
+                self.lists[-1] += 1
+        else:
+            self.lists.append(1 if tag == "ol" else 0)
 
-    def close_quote(self) -> None:
-        self.count(self.quotes.pop(), -1)
+    def close(self, tag: str) -> None:
+        if tag == "blockquote" and self.quotes:
+            self.count(self.quotes.pop(), -1)
+        elif tag == "pre" and self.pre:
+            self.pre -= 1
+        elif tag in {"ul", "ol"} and self.lists:
+            self.lists.pop()
 
     def count(self, kind: str, by: int) -> None:
         self.depth += by if kind != "indent" else 0
@@ -144,16 +163,16 @@ class _Page:
 
     def end_line(self, start: int, *, blank: bool = False) -> None:
         """End the line, if anything is on it; `blank` leaves a blank one below."""
-        line = "".join(self.words).rstrip()
-        self.words = []
-        mark = ">" * min(self.depth, QUOTE_DEPTH_MAX)
-        if line:
-            line = f"{self.bullet}{line}"
-            self.bullet = ""
-            for part in line.split("\n"):
-                self.add(
-                    f"{mark} {part}".rstrip(" ") if mark else part, self.start, self.words_start
-                )
+        mark = ">" * min(self.depth, QUOTE_DEPTH_MAX) if self.depth else ""
+        if self.words:
+            line = "".join(self.words).rstrip()
+            self.words = []
+            if line:
+                line = f"{self.bullet}{line}" if self.bullet else line
+                self.bullet = ""
+                for part in line.split("\n"):
+                    marked = f"{mark} {part}".rstrip(" ") if mark else part
+                    self.add(marked, self.start, self.words_start)
         if blank:
             texts = self.lines.texts
             if texts and texts[-1].strip("> "):
@@ -173,25 +192,26 @@ def read_lines(markup: str, *, to_split: bool = False) -> Lines:
     with the mail counts as a word, and `tags` is filled."""
     page = _Page()
     link, link_words = "", 0  # where the open one leads, and which of the line's words are its
-    lists: list[int] = []  # for each open list, the number of its next item; 0: not numbered
-    pre = 0
     opened = -1  # the first tag after the last words that opens something
     at = 0
     for match in islice(LINE_TAG.finditer(markup), LINE_TAGS_MAX):
         start = match.start()
         if at < start:
-            opened = _say(page, markup[at:start], at, pre, opened)
+            piece = markup[at:start]
+            if page.words or page.pre or not piece.isspace():
+                opened = _say(page, piece, at, opened)
         at = match.end()
-        closing, tag = match[1], match[2].lower()
+        closing, tag, attributes = match.groups()
+        tag = tag.lower()
         if tag == "a":
             if not closing:
-                link, link_words = _href(match[3]), len(page.words)
+                link, link_words = _href(attributes), len(page.words)
             elif link:
                 _end_link(page, link, link_words)
                 link = ""
             continue
         if tag == "img":
-            word = _picture(match[3], sign=PICTURE_SIGN if to_split else "")
+            word = _picture(attributes, sign=PICTURE_SIGN if to_split else "")
             if word:
                 page.say(word, opened if opened >= 0 else start, start)
             opened = -1
@@ -204,49 +224,35 @@ def read_lines(markup: str, *, to_split: bool = False) -> Lines:
             opened = -1
         else:
             opened = start if opened < 0 else opened
-            if to_split and match[3]:
+            if to_split and attributes:
                 page.lines.tags.append(match)
         if tag in {"td", "th"}:
             if page.words:
                 page.say(" ", start, start)
             continue
-        page.end_line(start if opened < 0 else opened, blank=tag in PARAGRAPHS)
-        link_words = 0
-        if tag == "blockquote":
-            if not closing:
-                page.open_quote(match[3])
-            elif page.quotes:
-                page.close_quote()
-        elif tag == "pre":
-            pre = max(pre + (-1 if closing else 1), 0)
-        elif tag in {"ul", "ol"}:
-            if not closing:
-                lists.append(1 if tag == "ol" else 0)
-            elif lists:
-                lists.pop()
-        elif tag == "li" and not closing:
-            indent = "  " * min(len(lists) - 1, LIST_INDENT_MAX)
-            number = lists[-1] if lists else 0
-            page.bullet = f"{indent}{number}. " if number else f"{indent}- "
-            if number:
-                lists[-1] += 1
+        is_paragraph = tag in PARAGRAPHS
+        if is_paragraph or page.words:
+            page.end_line(start if opened < 0 else opened, blank=is_paragraph)
+            link_words = 0
+        if tag in NESTED:
+            page.close(tag) if closing else page.open(tag, attributes)
         elif tag == "hr" and not closing:
             page.say("---", opened, start)
             page.end_line(start)
             opened = -1
     if at < len(markup):
         piece = OPEN_TAG_AT_END.sub("", markup[at:])
-        _say(page, piece, at, pre, opened)
+        _say(page, piece, at, opened)
     page.end_line(len(markup))
     return page.lines
 
 
-def _say(page: _Page, piece: str, at: int, pre: int, opened: int) -> int:
+def _say(page: _Page, piece: str, at: int, opened: int) -> int:
     """Take over the words between two tags; returns the tag that is still open before words."""
     text = TAG.sub("", piece) if "<" in piece else piece
     if "&" in text:
         text = html.unescape(text)
-    if not pre:
+    if not page.pre:
         text = _one_space(text)
         if not page.words or page.words[-1].endswith((" ", "\n")):
             text = text.lstrip(" ")
