@@ -9,7 +9,7 @@ PRODUCTION := SECRET_KEY=not-a-secret-0123456789-abcdefghijklmnopqrstuvwxyz-ABCD
 	DATABASE_URL=postgres://helpdesk@127.0.0.1:1/helpdesk REDIS_URL=redis://127.0.0.1:1/0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint bench
+.PHONY: help setup run test lint fuzz bench
 
 help: ## List the commands
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ lint: setup ## Run every check that needs no database
 	@.venv/bin/lint-imports
 	@$(PRODUCTION) $(PY) -W ignore::RuntimeWarning manage.py makemigrations --check --dry-run
 	@$(PRODUCTION) $(PY) manage.py check --deploy --fail-level WARNING
+
+fuzz: setup ## Read 20,000 broken mails, others with MAIL_FUZZ_SEED=5 (`make test` reads 5,000)
+	@MAIL_FUZZ=20000 $(PY) -m pytest -q tests/tickets/test_mail_fuzz.py
 
 bench: setup ## Measure against the floors and write var/bench.json
 	@$(PY) -m bench

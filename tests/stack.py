@@ -23,7 +23,7 @@ from helpdesk.env import VARS
 from helpdesk.stack.addresses import free_port
 from helpdesk.stack.kept import BASE_DIR, read_kept
 
-CHILDREN = ("web", "worker", "beat", "postgres", "redis")
+CHILDREN = ("web", "worker", "beat", "mail", "postgres", "redis")
 PORTS = range(10_000, 15_000)
 UP_SECONDS = 90.0
 STOP_SECONDS = 30.0
@@ -109,7 +109,7 @@ class Stack:
         return self.process.wait(STOP_SECONDS)
 
     def pid(self, name: str) -> int:
-        """The process number of a child: web, worker, beat, postgres or redis."""
+        """The process number of a child: web, worker, beat, mail, postgres or redis."""
         return int((self.data / "run" / f"{name}.pid").read_text())
 
     def pids(self) -> dict[str, int]:
@@ -136,6 +136,17 @@ class Stack:
         done = subprocess.run(command, env=self.environ, capture_output=True, text=True)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout.strip()
+
+    def add_mailbox(self, host: str, port: int, user: str, password: str, **fields: object) -> int:
+        """An IMAP mailbox for the demo shop's address; its primary key."""
+        common = {"kind": "imap", "tls": False, "name": user, "username": user}
+        made = {**common, "host": host, "port": port, "password": password, **fields}
+        code = (
+            "from tickets.models import Inbox, Mailbox\n"
+            "inbox = Inbox.objects.exclude(address=None).earliest('pk')\n"
+            f"print(Mailbox.objects.create(inbox=inbox, **{made!r}).pk)"
+        )
+        return int(self.manage("shell", "--no-imports", "-c", code).split()[-1])
 
     def wait_until(self, condition: Callable[[], Any], seconds: float = 20) -> None:
         wait_until(condition, seconds)

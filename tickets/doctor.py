@@ -6,6 +6,7 @@ from django.conf import settings
 
 from helpdesk.lib.doctor import Finding, Level
 from helpdesk.lib.text import preview
+from tickets.mail.route import Route
 from tickets.mail.send import reach
 from tickets.models import Mailbox
 from tickets.operations.alarms import advice_on, troubles
@@ -33,7 +34,7 @@ def _sentence(text: str) -> str:
 
 def mail_out() -> Finding:
     """Connects and logs in; sends nothing."""
-    found = reach(settings.SMTP_URL)
+    found = reach(Route.of(settings.SMTP_URL))
     if settings.SMTP_URL.startswith("folder:"):
         return Finding("warning", found, "Set SMTP_URL, or nobody gets our mail.")
     return Finding("ok", found)

@@ -33,6 +33,11 @@ def beat(folder: Path, environ: Mapping[str, str]) -> Service:
     return _python("beat", "worker", folder, environ, *CELERY, "beat", *forgetful)
 
 
+def mail(folder: Path, environ: Mapping[str, str]) -> Service:
+    """Listens to IMAP mailboxes, and rings for those that mail has come to."""
+    return _python("mail", "command", folder, environ, "manage.py", "watch_mail")
+
+
 def command(name: str, folder: Path, environ: Mapping[str, str], *arguments: str) -> Service:
     """A management command that runs once."""
     return _python(name, "command", folder, environ, "manage.py", name, *arguments)

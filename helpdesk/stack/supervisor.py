@@ -1,4 +1,4 @@
-"""`make run`: engines, schema, web, worker, beat and demo, from start to stop.
+"""`make run`: engines, schema, web, worker, beat, mail and demo, from start to stop.
 
 All in one thread: on Linux a child learns of the death of the thread that started it.
 """
@@ -158,6 +158,7 @@ class Supervisor:
             processes.web(self._folder, self._environ, self._port),
             processes.worker(self._folder, self._environ),
             processes.beat(self._folder, self._environ),
+            processes.mail(self._folder, self._environ),
         ]
 
     def _once(self, hear: Callable[[str], None], name: str, *arguments: str) -> Child:

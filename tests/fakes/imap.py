@@ -1,5 +1,5 @@
-"""A Dovecot of its own: a real IMAP server for one test run, on a free port, in a folder of its
-own. Every user name is an account; the password is PASSWORD."""
+"""A Dovecot of its own: a real IMAP and POP3 server for one test run, on free ports, in a folder of
+its own. Every user name is an account; the password is PASSWORD."""
 
 from __future__ import annotations
 
@@ -16,12 +16,16 @@ import socketserver
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Thread
-from typing import NamedTuple
+from threading import Event, Thread
+from typing import Any, NamedTuple
+
+import pytest
+
+from tests.fakes.certificates import Certificate
 
 DOVECOT = shutil.which("dovecot", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 PASSWORD = "secret"
@@ -30,17 +34,19 @@ START_SECONDS = 10
 CONFIG = """
 base_dir = {folder}/run
 log_path = {folder}/log
-protocols = imap
+protocols = {protocols}
 listen = 127.0.0.1
-ssl = no
 disable_plaintext_auth = no
 default_internal_user = {internal}
 default_login_user = {login}
 default_internal_group = {group}
 first_valid_uid = 1
 mail_location = maildir:~/Maildir
+{encryption}
+{sign_in}
 passdb {{
   driver = static
+  mechanisms = plain login
   args = password={password}
 }}
 userdb {{
@@ -50,40 +56,86 @@ userdb {{
 service imap-login {{
   chroot =
   inet_listener imap {{
-    port = {port}
+    port = {server.port}
   }}
   inet_listener imaps {{
-    port = 0
+    port = {server.tls_port}
   }}
 }}
 service anvil {{
   chroot =
+  unix_listener anvil-auth-penalty {{
+    mode = 0
+  }}
 }}
 service stats {{
   chroot =
 }}
 """
+# Its POP3 part is a package of its own.
+POP3 = """
+service pop3-login {{
+  chroot =
+  inet_listener pop3 {{
+    port = {server.pop3_port}
+  }}
+  inet_listener pop3s {{
+    port = {server.pop3_tls_port}
+  }}
+}}
+"""
+OAUTH = """
+auth_mechanisms = plain login xoauth2
+passdb {{
+  driver = oauth2
+  mechanisms = xoauth2
+  args = {folder}/oauth2.conf
+}}
+"""
+OAUTH_CHECK = """
+tokeninfo_url = {url}/tokeninfo?access_token=
+username_attribute = email
+"""
 
 
 class Server(NamedTuple):
+    """Where it listens; 0 where it does not."""
+
     host: str
     port: int
+    tls_port: int = 0
+    pop3_port: int = 0
+    pop3_tls_port: int = 0
 
 
 @contextmanager
-def dovecot() -> Iterator[Server]:
-    """The server, up and answering. It is gone, with its mails, afterwards."""
-    with mortal_dovecot() as running:
+def dovecot(**options: Any) -> Iterator[Server]:
+    """The server, up and answering. It is gone, with its mails, afterwards. The options are those
+    of `mortal_dovecot`."""
+    with mortal_dovecot(**options) as running:
         yield running.server
 
 
 @contextmanager
-def mortal_dovecot() -> Iterator[Dovecot]:
-    """As `dovecot`, to be killed and started again."""
+def mortal_dovecot(
+    *, encrypts: Certificate | None = None, tokens_at: str = "", pop3: bool = False
+) -> Iterator[Dovecot]:
+    """As `dovecot`, to be killed and started again.
+
+    With a certificate it `encrypts` too; whoever it signs in by OAuth2 it asks about at the
+    address `tokens_at` (tests.fakes.oauth).
+    """
     folder = Path(tempfile.mkdtemp(prefix="dovecot-"))
-    running = Dovecot(folder, Server("127.0.0.1", free_port()))
+    server = Server(
+        "127.0.0.1",
+        free_port(),
+        free_port() if encrypts else 0,
+        free_port() if pop3 else 0,
+        free_port() if pop3 and encrypts else 0,
+    )
+    running = Dovecot(folder, server)
     try:
-        _write_config(folder, running.server)
+        _write_config(folder, server, encrypts, tokens_at)
         running.start()
         try:
             yield running
@@ -121,7 +173,7 @@ def cutting(server: Server, word: bytes) -> Iterator[Server]:
 
     class Cut(socketserver.BaseRequestHandler):
         def handle(self) -> None:
-            with socket.create_connection(server) as behind:
+            with socket.create_connection((server.host, server.port)) as behind:
                 ends = {self.request: behind, behind: self.request}
                 last = b""
                 while True:
@@ -132,8 +184,35 @@ def cutting(server: Server, word: bytes) -> Iterator[Server]:
                         last = said[-len(word) :] if end is behind else last
                         ends[end].sendall(said)
 
-    socketserver.ThreadingTCPServer.daemon_threads = True
-    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Cut) as way:
+    with _way(Cut) as way:
+        yield way
+
+
+@contextmanager
+def deaf_way(server: Server) -> Iterator[tuple[Server, Callable[[], None]]]:
+    """The way to a server, and what makes it swallow all that is said from then on."""
+    deaf = Event()
+
+    class Deaf(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            with socket.create_connection((server.host, server.port)) as behind:
+                ends = {self.request: behind, behind: self.request}
+                while True:
+                    for end in select.select(list(ends), [], [])[0]:
+                        said = end.recv(65_536)
+                        if not said:
+                            return
+                        if not deaf.is_set():
+                            ends[end].sendall(said)
+
+    with _way(Deaf) as way:
+        yield way, deaf.set
+
+
+@contextmanager
+def _way(handler: type[socketserver.BaseRequestHandler]) -> Iterator[Server]:
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), handler) as way:
+        way.daemon_threads = True
         Thread(target=way.serve_forever, daemon=True).start()
         try:
             yield Server("127.0.0.1", way.server_address[1])
@@ -146,6 +225,17 @@ def black_hole() -> Iterator[Server]:
     """Takes connections and never says a word."""
     with socket.create_server(("127.0.0.1", 0), backlog=50) as silent:
         yield Server(*silent.getsockname())
+
+
+@contextmanager
+def dovecot_or_skip(**options: Any) -> Iterator[Server]:
+    """As `dovecot`; where there is none the test is skipped, and fails in CI."""
+    if not DOVECOT:
+        if os.environ.get("CI"):
+            pytest.fail("Dovecot is missing: apt-get install dovecot-imapd dovecot-pop3d")
+        pytest.skip("Dovecot is not here: apt-get install dovecot-imapd dovecot-pop3d")
+    with dovecot(**options) as running:
+        yield running
 
 
 @contextmanager
@@ -177,7 +267,9 @@ def flags(server: Server, user: str, folder: str = "INBOX") -> list[bytes]:
         return [line for line in data if isinstance(line, bytes)]
 
 
-def _write_config(folder: Path, server: Server) -> None:
+def _write_config(
+    folder: Path, server: Server, encrypts: Certificate | None, tokens_at: str
+) -> None:
     (folder / "homes").mkdir()
     me = getpass.getuser()
     names = {"internal": me, "login": me, "group": _group_of(me), "mail": me}
@@ -185,14 +277,23 @@ def _write_config(folder: Path, server: Server) -> None:
         folder.chmod(0o755)
         names = {"internal": "dovecot", "login": "dovenull", "group": "dovecot", "mail": "nobody"}
         shutil.chown(folder / "homes", "nobody")
-    config = CONFIG.format(
-        folder=folder,
-        port=server.port,
-        password=PASSWORD,
-        mail_group=_group_of(names["mail"]),
-        **names,
+    encryption = "ssl = no"
+    if encrypts:
+        encryption = f"ssl = yes\nssl_cert = <{encrypts.path}\nssl_key = <{encrypts.key}\n"
+    config = CONFIG + (POP3 if server.pop3_port else "")
+    (folder / "dovecot.conf").write_text(
+        config.format(
+            folder=folder,
+            server=server,
+            protocols="imap pop3" if server.pop3_port else "imap",
+            password=PASSWORD,
+            mail_group=_group_of(names["mail"]),
+            encryption=encryption,
+            sign_in=OAUTH.format(folder=folder) if tokens_at else "",
+            **names,
+        )
     )
-    (folder / "dovecot.conf").write_text(config)
+    (folder / "oauth2.conf").write_text(OAUTH_CHECK.format(url=tokens_at))
 
 
 def _group_of(user: str) -> str:

@@ -116,7 +116,7 @@ def test_the_settings_accept_what_compose_passes(name: str) -> None:
 
 
 def test_nothing_starts_before_what_it_needs() -> None:
-    for name in ("web", "worker", "beat"):
+    for name in ("web", "worker", "beat", "mail"):
         assert SERVICES[name]["depends_on"] == {
             "migrate": {"condition": "service_completed_successfully"},
             "redis": {"condition": "service_healthy"},
@@ -130,19 +130,21 @@ def test_nothing_starts_before_what_it_needs() -> None:
 
 def test_our_services_run_as_plain_processes(empty_database: str, tmp_path: Path) -> None:
     port = free_port(PORTS)
-    migrate, web, worker, beat = (
+    migrate, web, worker, beat, mail = (
         Container(name, empty_database, tmp_path, port)
-        for name in ("migrate", "web", "worker", "beat")
+        for name in ("migrate", "web", "worker", "beat", "mail")
     )
     assert migrate.run().returncode == 0
     assert not web.healthy()
     assert not worker.healthy()
 
-    with web.running(), worker.running(), beat.running() as beating:
+    with web.running(), worker.running(), beat.running() as beating, mail.running() as listening:
         wait_until(web.healthy, 40)
         wait_until(worker.healthy, 40)
         assert beating.poll() is None
         assert "is starting" in beat.log.read_text()
+        assert (listening.poll(), mail.log.read_text()) == (None, "")
+    assert listening.wait(5) == 0
 
 
 def test_the_health_check_of_postgres_is_one() -> None:

@@ -73,6 +73,7 @@ ANSWERS: dict[str, Callable[[Stack], bool]] = {
     "web": web_answers,
     "worker": worker_answers,
     "beat": beat_rings,
+    "mail": lambda stack: psutil.pid_exists(stack.pid("mail")),  # what it does: test_mail_listened
     "postgres": lambda stack: web_answers(stack) and worker_answers(stack),
     "redis": lambda stack: redis_answers(stack) and web_answers(stack) and worker_answers(stack),
 }

@@ -15,12 +15,11 @@ def mailbox_on(server: Server, inbox: Inbox, user: str, **more: object) -> Mailb
     return Mailbox.objects.create(
         name=user,
         inbox=inbox,
-        kind=Mailbox.Kind.IMAP,
+        **{"kind": Mailbox.Kind.IMAP, "password": PASSWORD, **more},
         host=server.host,
         port=server.port,
         tls=False,
         username=user,
-        **{"password": PASSWORD, **more},
     )
 
 

@@ -16,7 +16,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from tests.fakes.mails import CORPORA, corpus_mails, mail
-from tickets.mail import parse
+from tickets.mail import parse, parts
 from tickets.mail.headers import Address, addresses, decoded, message_ids, moment, parameters
 from tickets.mail.parse import ParsedEmail, parse_email
 from tickets.mail.reply import split_reply
@@ -131,7 +131,7 @@ def test_a_charset_that_is_not_true_is_named() -> None:
     head = b"From: a@b.example\nContent-Type: text/plain; charset=utf-8\n\n"
     found = parse_email(head + "Größe und Länge".encode("cp1252"))
     assert found.text == "Größe und Länge"
-    assert "not the utf-8 it claims" in found.problems[0]
+    assert "not in the charset it names (utf-8)" in found.problems[0]
 
 
 def test_bytes_in_a_header_are_read_as_the_text_below_is() -> None:
@@ -206,13 +206,13 @@ def test_lines_before_the_header_and_blanks_before_its_colons() -> None:
 
 
 def test_parts_beyond_the_limit_are_named_and_the_first_are_read() -> None:
-    parts = "--b\n\nword\n" * (parse.PARTS_MAX + 5)
-    found = parsed(f"From: a@b.example\nContent-Type: multipart/mixed; boundary=b\n\n{parts}--b--")
+    text = "--b\n\nword\n" * (parts.PARTS_MAX + 5)
+    found = parsed(f"From: a@b.example\nContent-Type: multipart/mixed; boundary=b\n\n{text}--b--")
     assert "More than 1,000 parts" in found.problems[0]
-    assert found.text.count("word") == parse.PARTS_MAX - 1
+    assert found.text.count("word") == parts.PARTS_MAX - 1
 
 
-@pytest.mark.parametrize("levels", [parse.DEPTH_MAX + 2, 400, 3_000])
+@pytest.mark.parametrize("levels", [parts.DEPTH_MAX + 2, 400, 3_000])
 def test_levels_beyond_the_limit_are_named_and_the_outer_ones_are_read(levels: int) -> None:
     text = "From: a@b.example\n"
     for n in range(levels):
@@ -232,6 +232,18 @@ def test_bytes_beyond_the_limit_are_named_and_the_first_are_read(
 
 
 HOSTILE = {
+    "letters": b"Subject: " + b"a" * 200_000 + b"\xff\n\n" + b"b" * 200_000 + b"\xff",
+    "blanks": b"From:" + b"\n " * 100_000 + b"x\n\nx",
+    "address and colons": b"To: a@b.example" + b":" * 200_000 + b"\n\nx",
+    "strays": b"Subject: a\n" + b"stray\n" * 100_000 + b"From: a@b.example\n\nx",
+    "open words": b"Subject: " + b"=?a?b?x " * 20_000 + b"?=\n\nx",
+    "dashes": b"Content-Type: multipart/mixed; boundary=b\n\n--b\nContent-Type: a/b\n\n"
+    + b"\n--" * 300_000,
+    "no codec": b"Content-Type: text/plain; charset=punycode\n\n" + b"a-b9c" * 200_000,
+    "flowed": b"Content-Type: text/plain; format=flowed\n\n" + b"a \n" * 300_000,
+    "padding": b"Content-Transfer-Encoding: base64\n\n" + b"YQ==\n" * 200_000,
+    "uuencoded": b"From: a@b.example\n\n" + b"begin 644 x\n" * 50_000 + b"end\n",
+    "calendar": b"Content-Type: text/calendar\n\nBEGIN:VEVENT\nA" + b';B="' * 200_000,
     "header": b"From: " + b"a," * 200_000 + b"\n\nx",
     "quotes": b'To: "' + b"\\" * 200_000 + b"\n\nx",
     "words": b"Subject: " + b"=?a?b?" * 50_000 + b"\n\nx",

@@ -21,6 +21,7 @@ from typing import NamedTuple, Protocol
 from imap_tools.imap_utf7 import utf7_encode
 
 from helpdesk.lib.errors import TemporaryFailure
+from tickets.mail.xoauth2 import XOAUTH2, response
 
 CONNECT_SECONDS = 10  # until the server has greeted us
 SOCKET_SECONDS = 20  # for each piece of an answer
@@ -173,19 +174,20 @@ class Folder:
         self._uid("STORE", ",".join(map(str, uids)), "+FLAGS.SILENT", r"(\Seen)")
 
     def _uid(self, command: str, *words: str) -> tuple[str, list[object]]:
-        with _as_temporary("The mail server broke off"):
+        with as_temporary("The mail server broke off"):
             status, data = self._server.uid(command, *words)
             return status, list(data)
 
 
 @contextmanager
-def opened(account: Account, *, writable: bool) -> Iterator[Folder]:
+def opened(account: Account, *, writable: bool, token: str = "") -> Iterator[Folder]:
     """The folder of an account, opened for reading only unless `writable`, for SESSION_SECONDS.
 
-    Raises TemporaryFailure with a sentence that says which step failed.
+    `token` is an OAuth2 access token, where the account has no password. Raises TemporaryFailure
+    with a sentence that says which step failed.
     """
     where = _where(account)
-    with signed_in(account) as server, _at_most(server, SESSION_SECONDS):
+    with signed_in(account, token) as server, _at_most(server, SESSION_SECONDS):
         count = choose(server, account, writable=writable)
         uidvalidity = _number(server, "UIDVALIDITY")
         if uidvalidity is None:
@@ -195,15 +197,12 @@ def opened(account: Account, *, writable: bool) -> Iterator[Folder]:
 
 
 @contextmanager
-def signed_in(account: Account) -> Iterator[imaplib.IMAP4]:
+def signed_in(account: Account, token: str = "") -> Iterator[imaplib.IMAP4]:
     """A connection that has logged in; it is logged out afterwards. For whoever reads mail and
     for whoever listens for it. Raises TemporaryFailure."""
-    where = _where(account)
-    with _as_temporary(f"{where} cannot be reached"):
-        server = _connected(account)
+    server = connected(account)
     try:
-        with _as_temporary(f"{where} refused the login of {account.username}"):
-            _log_in(server, account)
+        log_in(server, account, token)
         yield server
     finally:
         with suppress(imaplib.IMAP4.error, OSError):
@@ -214,32 +213,43 @@ def signed_in(account: Account) -> Iterator[imaplib.IMAP4]:
 
 def choose(server: imaplib.IMAP4, account: Account, *, writable: bool) -> int:
     """Turn to the account's folder; how many mails lie in it. Raises TemporaryFailure."""
-    with _as_temporary(f"{_where(account)} has no folder {account.folder}"):
+    with as_temporary(f"{_where(account)} has no folder {account.folder}"):
         status, data = server.select(quoted(account.folder), readonly=not writable)
         if status != "OK":
             raise imaplib.IMAP4.error(_words(data))
     return int(data[0] or 0) if data and isinstance(data[0], bytes) else 0
 
 
-def _log_in(server: imaplib.IMAP4, account: Account) -> None:
-    if account.username.isascii() and account.password.isascii():
-        server.login(account.username, account.password)
-        return
-    # LOGIN takes no other letters (RFC 4616).
-    plain = f"\0{account.username}\0{account.password}".encode()
-    server.authenticate("PLAIN", lambda _challenge: plain)
+def log_in(server: imaplib.IMAP4, account: Account, token: str = "") -> None:
+    """Say who we are, with a token in place of the password if there is one."""
+    with as_temporary(f"{_where(account)} refused the login of {account.username}"):
+        if token:
+            said = response(account.username, token).encode()
+            # A question is the server's reason to refuse; an empty line lets it do so.
+            server.authenticate(XOAUTH2, lambda question: b"" if question else said)
+        elif account.username.isascii() and account.password.isascii():
+            server.login(account.username, account.password)
+        else:  # LOGIN takes no other letters (RFC 4616)
+            plain = f"\0{account.username}\0{account.password}".encode()
+            server.authenticate("PLAIN", lambda _challenge: plain)
 
 
-def _connected(account: Account) -> imaplib.IMAP4:
-    server = _greeted(account)
-    server.socket().settimeout(SOCKET_SECONDS)
+def connected(account: Account) -> imaplib.IMAP4:
+    """A connection to the server of an account, encrypted if it wants that."""
+    with as_temporary(f"{_where(account)} cannot be reached"):
+        server = _greeted(account)
+        server.socket().settimeout(SOCKET_SECONDS)
     return server
+
+
+def tls_context() -> ssl.SSLContext:
+    return ssl.create_default_context()
 
 
 def _greeted(account: Account) -> imaplib.IMAP4:
     if not account.tls:
         return imaplib.IMAP4(account.host, account.port, timeout=CONNECT_SECONDS)
-    context = ssl.create_default_context()
+    context = tls_context()
     if account.port != STARTTLS_PORT:
         return imaplib.IMAP4_SSL(
             account.host, account.port, ssl_context=context, timeout=CONNECT_SECONDS
@@ -292,7 +302,7 @@ def _internal_date(line: bytes) -> datetime | None:
 
 
 @contextmanager
-def _as_temporary(what: str) -> Iterator[None]:
+def as_temporary(what: str) -> Iterator[None]:
     try:
         yield
     except (imaplib.IMAP4.error, OSError, UnicodeEncodeError) as error:

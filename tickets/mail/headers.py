@@ -8,30 +8,46 @@ from __future__ import annotations
 
 import binascii
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_tz
+from functools import lru_cache
 from urllib.parse import unquote_to_bytes
 
 from helpdesk.lib.text import clean
-from tickets.mail.charsets import to_text
+from tickets.mail.charsets import SEVEN_BITS, codec_of, to_text
 
 HEADER_MAX_CHARS = 100_000  # more of one field is not read
 ADDRESSES_MAX = 1_000
+BASE64_PIECES_FEW = 10
+BASE64_PIECE_BYTES = 20  # of a text that is encoded piece by piece; less is noise
 ID_MAX_CHARS = 255
+REMEMBERED_CHARS = 48  # "text/plain; charset=utf-8": few of these are in nearly all mail
 NAME_MAX_WORDS = 20  # pieces around the commas of one unquoted name
 
-WORD = re.compile(r"=\?([^?\s*]{1,40})(?:\*[^?\s]*)?\?([bBqQ])\?([^?]*)\?=")
-SPACE_BETWEEN_WORDS = re.compile(r"(\?=)\s+(?==\?[^?\s]+\?[bBqQ]\?)")
+NOT_BASE64 = bytes(
+    byte for byte in range(256) if not (chr(byte).isalnum() and byte < 128) and byte not in b"+/"
+)
+WORD_HEAD = re.compile(r"=\?([^?\s*]{1,40})(?:\*[^?\s]{0,40})?\?([bBqQ])\?")
+SHIFTING = re.compile(r"[\x1b+~]")  # what turns to other letters in ISO 2022, UTF-7, HZ
+FOLD = re.compile(r"\r?\n(?=[ \t])|[\r\n]+")
 PARAMETER = re.compile(r';\s*([^\s;=*]+)(\*(?:\d+\*?)?)?\s*=\s*("(?:\\.|[^"\\])*"?|[^;]*)', re.S)
 ID_IN_BRACKETS = re.compile(r"<([^<>]+)>")
 ADDRESS_TOKEN = re.compile(
     r'"(?:\\.|[^"\\])*"?|\((?:\\.|[^()\\])*\)|<[^<>]*>|[,;:]|[^",;:<>()]+|.', re.S
 )
+# One person, as nearly all mail names them: Jane Doe <jane@example.org>
+USUAL_ADDRESS = re.compile(r'("[^"\\]*"|[^"<>(),:;@\\]*)<([\w.+=/-]+@[\w.-]*\w)>', re.ASCII)
 BETWEEN_ADDRESSES = re.compile(r"[\s\"<>(),;:\[\]]+")
 ISO_DATE = re.compile(
     r"(\d{4})[-/](\d\d)[-/](\d\d)[T\s](\d\d):(\d\d)(?::(\d\d))?(?:\.\d+)?\s*(Z|[+-]\d\d:?\d\d)?"
+)
+MONTHS = "JanFebMarAprMayJunJulAugSepOctNovDec"
+USUAL_DATE = re.compile(
+    rf"\w{{3}},  ?(\d\d?) ({'|'.join(re.findall('...', MONTHS))}) (\d{{4}}) (\d\d):(\d\d):(\d\d)"
+    r" ([+-]\d{4})(?: \(\w{1,6}\))?",
+    re.ASCII,
 )
 ROUTE = re.compile(r"^@[^:]*:")  # RFC 5322, 4.4: <@relay.example:jane@example.org>
 COMMENT = re.compile(r"\([^()]*\)")
@@ -50,38 +66,64 @@ def decoded(value: str, charset: str = "") -> str:
     """
     value = value[:HEADER_MAX_CHARS]
     if "\n" in value or "\r" in value:
-        value = re.sub(r"\r?\n(?=[ \t])|[\r\n]+", "", value)
-    if not value.isascii():
-        value = to_text(value.encode("utf-8", "surrogateescape"), unmarked=charset)[0]
+        value = FOLD.sub("", value)
     if "=?" in value:
-        value = _decode_words(value)
+        value = _decode_words(value, charset)
+    else:
+        value = _bare(value, charset)
+        if value.isascii() and value.isprintable():
+            return value.strip()
     return clean(value).replace("\n", " ").replace("\t", " ").strip()
 
 
-def _decode_words(value: str) -> str:
+def _bare(value: str, charset: str) -> str:
+    """What stands outside of encoded words: ASCII, or against the rules in some charset, which
+    may look like ASCII too (ISO-2022-JP, UTF-7)."""
+    if value.isascii() and not (SHIFTING.search(value) and _may_shift(value, charset)):
+        return value
+    return to_text(value.encode("utf-8", "surrogateescape"), unmarked=charset)[0]
+
+
+def _may_shift(value: str, charset: str) -> bool:
+    return "\x1b" in value or codec_of(charset) in SEVEN_BITS
+
+
+def _decode_words(value: str, charset: str) -> str:
     """Encoded words in a row and of one charset are joined as bytes: senders cut characters."""
-    value = SPACE_BETWEEN_WORDS.sub(r"\1", value)
     out: list[str] = []
-    pending, pending_charset, end = bytearray(), "", 0
-    for match in WORD.finditer(value):
-        charset, how, text = match.groups()
-        if pending and (match.start() != end or charset.lower() != pending_charset):
+    pending, pending_charset, place = bytearray(), "", 0
+    for start, end, word_charset, data in _words(value):
+        between = value[place:start]
+        is_next = place > 0 and not between.strip()
+        if pending and not (is_next and word_charset == pending_charset):
             out.append(to_text(bytes(pending), pending_charset)[0])
             pending.clear()
-        out.append(value[end : match.start()])
-        pending += _word_bytes(how.lower(), text)
-        pending_charset, end = charset.lower(), match.end()
+        if not is_next:
+            out.append(_bare(between, charset))
+        pending += data
+        pending_charset, place = word_charset, end
     if pending:
         out.append(to_text(bytes(pending), pending_charset)[0])
-    out.append(value[end:])
+    out.append(_bare(value[place:], charset))
     return "".join(out)
 
 
-def _word_bytes(how: str, text: str) -> bytes:
-    data = text.encode("utf-8", "surrogateescape")
-    if how == "b":
-        return base64_bytes(data)
-    return binascii.a2b_qp(data, header=True)
+def _words(value: str) -> Iterator[tuple[int, int, str, bytes]]:
+    """Place, charset and bytes of each encoded word. Blanks and question marks are let stand in
+    them, as many programs do."""
+    place, end = 0, -1
+    while head := WORD_HEAD.search(value, place):
+        place = head.end()
+        if end < place:
+            end = value.find("?=", place)
+        if end < 0:
+            return
+        if value.find("=?", place, end) >= 0:
+            continue  # it has no end of its own
+        data = value[place:end].encode("utf-8", "surrogateescape")
+        data = base64_bytes(data) if head[2] in "bB" else binascii.a2b_qp(data, header=True)
+        place = end + 2
+        yield head.start(), place, head[1].lower(), data
 
 
 def base64_bytes(data: bytes) -> bytes:
@@ -89,11 +131,25 @@ def base64_bytes(data: bytes) -> bytes:
 
     Several padded pieces in a row (some senders encode line by line) are decoded one by one.
     """
+    return base64_between(data, 0, len(data))
+
+
+def base64_between(data: bytes, start: int, end: int) -> bytes:
+    """The same for a piece of `data`, which is large, and is not copied."""
+    padding = data.find(b"=", start, end)
+    if padding >= 0 and data[padding:end].strip(b"= \t\r\n"):  # Python stops at the first padding
+        pieces = [one for one in data[start:end].split(b"=") if one]
+        if len(pieces) <= max(BASE64_PIECES_FEW, (end - start) // BASE64_PIECE_BYTES):
+            return b"".join(map(_base64_piece, pieces))
+        return _base64_piece(b"".join(pieces))
     try:
-        return binascii.a2b_base64(data, strict_mode=False)
+        return binascii.a2b_base64(memoryview(data)[start:end])
     except binascii.Error:
-        pass
-    letters = re.sub(rb"[^A-Za-z0-9+/]", b"", data)
+        return _base64_piece(data[start:end])
+
+
+def _base64_piece(data: bytes) -> bytes:
+    letters = data.translate(None, NOT_BASE64)
     letters = letters[: len(letters) - (len(letters) % 4 == 1)]
     return binascii.a2b_base64(letters + b"=" * (-len(letters) % 4))
 
@@ -101,9 +157,20 @@ def base64_bytes(data: bytes) -> bytes:
 def parameters(value: str) -> tuple[str, dict[str, str]]:
     """The first word of a structured field in lower case, and its parameters by lower-case name.
 
-    Understands RFC 2231 pieces and charsets, and encoded words where they are not allowed.
+    Understands RFC 2231 pieces and charsets, and encoded words where they are not allowed. What is
+    returned is shared: it must not be changed.
     """
-    value = value[:HEADER_MAX_CHARS]
+    if len(value) < REMEMBERED_CHARS:
+        return _parameters(value)
+    return _read_parameters(value[:HEADER_MAX_CHARS])
+
+
+@lru_cache(maxsize=500)
+def _parameters(value: str) -> tuple[str, dict[str, str]]:
+    return _read_parameters(value)
+
+
+def _read_parameters(value: str) -> tuple[str, dict[str, str]]:
     first = value.partition(";")[0].strip(" \t\r\n\"'").lower()
     whole: dict[str, str] = {}
     pieces: dict[str, dict[int, tuple[bool, str]]] = {}
@@ -111,12 +178,13 @@ def parameters(value: str) -> tuple[str, dict[str, str]]:
         name = name.lower()
         text = text.strip()
         if text.startswith('"'):
-            text = re.sub(r"\\(.)", r"\1", text[1:].removesuffix('"'), flags=re.S)
+            # Programs of Windows write paths, whose \\ they do not escape.
+            text = re.sub(r'\\(["\\])', r"\1", text[1:].removesuffix('"'))
         if star:
             number = int(star.strip("*")[:4] or 0)
             pieces.setdefault(name, {})[number] = (star.endswith("*"), text)
         else:
-            whole.setdefault(name, decoded(text))
+            whole.setdefault(name, FOLD.sub("", text) if name == "boundary" else decoded(text))
     for name, parts in pieces.items():
         whole[name] = _join_pieces([parts[number] for number in sorted(parts)])
     return first, whole
@@ -139,25 +207,34 @@ def addresses(value: str, charset: str = "") -> list[Address]:
     entries without an `@` are left out.
     """
     value = value[:HEADER_MAX_CHARS]
+    if usual := USUAL_ADDRESS.fullmatch(value.strip()):
+        return [Address(" ".join(_unquoted(usual[1], charset).split()), usual[2])]
     found: list[Address] = []
     words: list[str] = []
     angle = comment = ""
+    has_at = is_closed = False
     for piece in [*ADDRESS_TOKEN.findall(value), ","]:
-        if piece[0] == "<" and len(piece) > 1:
-            angle = piece[1:-1]
-        elif piece[0] == "(" and len(piece) > 1:
+        first = piece[0]
+        if first == "<" and len(piece) > 1:
+            angle, is_closed = piece[1:-1], True
+        elif first == "(" and len(piece) > 1:
             comment = piece[1:-1]
-        elif piece == ":" and not angle and "@" not in "".join(words):
+        elif piece == ":" and not (angle or has_at):
             words = []  # what stood before was the name of a group
-        elif piece not in {",", ";"}:
+        elif first not in ",;":
             words.append(piece)
-        elif one := _address("".join(words), angle, comment, charset):
-            found.append(one)
-            words, angle, comment = [], "", ""
-        elif piece == "," and not angle and 0 < len(words) <= NAME_MAX_WORDS:
-            words.append(piece)  # an unquoted comma: Doe, Jane <jane@example.org>
+            has_at = has_at or "@" in piece or "=?" in piece
         else:
+            one = None
+            if angle or has_at:
+                one = _address("".join(words), angle, comment, charset)
+            if one:
+                found.append(one)
+            elif piece == "," and not is_closed and 0 < len(words) <= NAME_MAX_WORDS:
+                words.append(piece)  # an unquoted comma: Doe, Jane <jane@example.org>
+                continue
             words, angle, comment = [], "", ""
+            has_at = is_closed = False
     if not found:  # quotes or brackets that never close hide what follows them
         found = [Address("", word) for word in _words_with_at(decoded(value, charset))]
     return found[:ADDRESSES_MAX]
@@ -214,8 +291,13 @@ def moment(value: str) -> datetime | None:
             clock = (int(hour), int(minute), int(second or 0))
             found = datetime(int(year), int(month), int(day), *clock, tzinfo=UTC)
             found -= _offset(zone or "Z")
+        elif match := USUAL_DATE.fullmatch(value):
+            day, name, year, hour, minute, second, zone = match.groups()
+            month = MONTHS.index(name) // 3 + 1
+            clock = (int(hour), int(minute), min(int(second), 59))
+            found = datetime(int(year), month, int(day), *clock, tzinfo=UTC) - _offset(zone)
         else:
-            fields = parsedate_tz(value) or parsedate_tz(COMMENT.sub("", value))
+            fields = parsedate_tz(value) or parsedate_tz(_tidy_date(value))
             if fields is None:
                 return None
             found = datetime(*fields[:5], min(fields[5], 59), tzinfo=UTC)
@@ -223,6 +305,11 @@ def moment(value: str) -> datetime | None:
     except (ValueError, OverflowError, TypeError, IndexError):
         return None
     return found if 1970 <= found.year <= 2200 else None
+
+
+def _tidy_date(value: str) -> str:
+    """Without comments, and without the blanks that old programs put around colons."""
+    return re.sub(r"\s{0,20}:\s{0,20}", ":", COMMENT.sub("", value))
 
 
 def _offset(zone: str) -> timedelta:

@@ -9,18 +9,13 @@ from __future__ import annotations
 import hashlib
 import mimetypes
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
-from datetime import datetime
-from email.feedparser import BytesFeedParser
-from email.message import Message
-from email.parser import BytesHeaderParser
-from email.policy import compat32
+from datetime import date, datetime
 
 from helpdesk.lib.text import clean
 from tickets.mail.bounce import Bounce
-from tickets.mail.charsets import to_text
-from tickets.mail.content import content, unflowed
+from tickets.mail.charsets import readable
+from tickets.mail.content import content, unflowed, without_uuencoded
 from tickets.mail.headers import (
     Address,
     addresses,
@@ -30,23 +25,47 @@ from tickets.mail.headers import (
     parameters,
     unique,
 )
+from tickets.mail.invite import Invite, read_invite
 from tickets.mail.machines import Complaint, Machine, machine
+from tickets.mail.parts import KIND, Part, Parts, first_of_each, read_fields, read_parts
+from tickets.mail.protection import label
 from tickets.mail.reply import split_reply
 from tickets.mail.text import html_to_text
 from tickets.mail.tnef import Packed, unpacked
 
 RAW_MAX_BYTES = 100 * 1024 * 1024
-PARTS_MAX = 1_000
-DEPTH_MAX = 50
 TEXT_MAX_CHARS = 5_000_000
 HEADER_SEARCHED_BYTES = 64 * 1024
-FIRST_FIELD = re.compile(rb"(?:[^\n]{0,998}\n){0,5}?(From |[!-9;-~]+[ \t]*:)")
-FED_BYTES = 256 * 1024
-KIND = re.compile(r"[a-z0-9!#$&^_.+-]{1,127}/[a-z0-9!#$&^_.+-]{1,127}")
 CHARSET_NAMED = re.compile(rb"charset\s*=\s*[\"']?([\w.:-]{1,40})", re.I | re.ASCII)
-BLANK_LINE = re.compile(rb"\r?\n\r?\n")
-BLANK_BEFORE_COLON = re.compile(rb"^([!-9;-~]{1,80})[ \t]{1,20}:", re.M)
 SENDER_FIELDS = ("from", "sender", "reply-to")  # whoever an answer would reach, best first
+TEXTS = frozenset({"text/plain", "text/html"})
+# Forms of the text that only some mail programs show; the others are there beside them.
+UNSHOWN = frozenset({"text/x-amp-html", "text/watch-html"})
+CALENDARS = frozenset({"text/calendar", "application/ics"})
+NAMES = {  # of files that nobody named
+    "message/rfc822": "message.eml",
+    "message/delivery-status": "delivery status.txt",
+    "message/disposition-notification": "notification.txt",
+    "text/rfc822-headers": "headers.txt",
+    "message/rfc822-headers": "headers.txt",
+    "text/calendar": "invite.ics",
+    "text/html": "document.html",
+    "text/plain": "document.txt",
+    "image/jpg": "image.jpg",
+    "image/pjpeg": "image.jpg",
+    "application/pgp-signature": "signature.asc",
+    "application/pgp-encrypted": "version.asc",
+    "application/pgp-keys": "key.asc",
+    "application/pkcs7-mime": "smime.p7m",
+    "application/x-pkcs7-mime": "smime.p7m",
+    "application/pkcs7-signature": "smime.p7s",
+    "application/x-pkcs7-signature": "smime.p7s",
+}
+NAMED_BY_TYPE = frozenset({"application/pgp-signature", "application/pgp-encrypted"})
+FILE_ENDING = re.compile(r"[^./\\]\.[A-Za-z][A-Za-z0-9]{1,4}$")
+DESCRIPTION_MAX_CHARS = 80
+UNKNOWN = "application/octet-stream"
+NO_PARAMETERS: dict[str, str] = {}
 TNEF = frozenset({"application/ms-tnef", "application/vnd.ms-tnef"})
 TNEF_NAME = "winmail.dat"
 FILES_MAX = 500  # in one mail, those that are unpacked included; a page shows them all
@@ -84,6 +103,8 @@ class ParsedEmail:
     visible_reply: str
     quoted: str  # what `visible_reply` leaves out of `text`
     attachments: tuple[Attachment, ...]
+    invite: Invite | None  # of its first calendar part, which is among the attachments too
+    protection: str  # "", "signed" or "encrypted"; what it is about is among the attachments
     nature: str  # person, vacation, generated, report, complaint or list: machines.Nature
     auto_submitted: bool  # no person wrote it
     may_be_answered: bool  # by a program, unasked
@@ -102,37 +123,28 @@ class ParsedEmail:
         plain["date"] = self.date.isoformat() if self.date else None
         plain["bounce"] = self.bounce.as_dict() if self.bounce else None
         plain["complaint"] = self.complaint.as_dict() if self.complaint else None
+        plain["invite"] = _dict(self.invite) if self.invite else None
         return plain
 
 
-def _dict(value: Address | Attachment) -> dict[str, object]:
-    return {f.name: getattr(value, f.name) for f in fields(value) if f.name != "content"}
-
-
-class _LimitReached(Exception):
-    pass
-
-
-class _Part(Message):
-    """A part that hides from the parser that it is a mail or a report: so it is kept as it came,
-    byte for byte, and parts inside it are none of this mail's."""
-
-    def get_content_type(self) -> str:
-        kind = super().get_content_type()
-        return "application/octet-stream" if kind.startswith("message/") else kind
+def _dict(value: Address | Attachment | Invite) -> dict[str, object]:
+    plain = {f.name: getattr(value, f.name) for f in fields(value) if f.name != "content"}
+    return {name: one.isoformat() if isinstance(one, date) else one for name, one in plain.items()}
 
 
 @dataclass(slots=True)
 class _Body:
     """What the walk has found so far."""
 
+    raw: bytes
     problems: list[str]
     texts: list[str] = field(default_factory=list)
     htmls: list[str] = field(default_factory=list)
     lone_htmls: list[str] = field(default_factory=list)  # after a text, and not another form of it
     attachments: list[Attachment] = field(default_factory=list)
     packed: list[Packed] = field(default_factory=list)
-    reports: list[str] = field(default_factory=list)
+    made_up: dict[tuple[str, str], int] = field(default_factory=dict)  # names, how often given
+    invite: Invite | None = None
     charset: str = ""  # of the first text
 
 
@@ -142,32 +154,36 @@ def parse_email(raw: bytes) -> ParsedEmail:
     At most RAW_MAX_BYTES, PARTS_MAX parts and DEPTH_MAX levels are read; what lies beyond is named
     in `problems`. A second call gives an equal result.
     """
-    problems: list[str] = []
-    if len(raw) > RAW_MAX_BYTES:
-        problems.append(f"Larger than {RAW_MAX_BYTES:,} bytes: the rest was not read.")
-        raw = raw[:RAW_MAX_BYTES]
-    root = _tree(raw, problems)
-    head = _fields(root)
-
-    body = _Body(problems)
-    for part, depth, is_alternative in _leaves(root, body):
-        if depth > DEPTH_MAX:
-            problems.append(f"Nested deeper than {DEPTH_MAX} levels: the rest was not read.")
-            break
-        _take(part, body, is_alternative=is_alternative)
+    too_large = len(raw) > RAW_MAX_BYTES
+    parts = read_parts(raw[:RAW_MAX_BYTES] if too_large else raw)
+    if too_large:
+        parts.problems.insert(0, f"Larger than {RAW_MAX_BYTES:,} bytes: the rest was not read.")
+    body = _Body(parts.raw, parts.problems)
+    for part in parts.every:
+        if not (part.children or part.is_unread):
+            _take(part, body)
     if not (body.texts or body.htmls):
         _take_packed_words(body)
+    return _parsed(parts, body)
 
+
+def _parsed(parts: Parts, body: _Body) -> ParsedEmail:
+    head = parts.every[0].head
     html = "\n".join(body.htmls)[:TEXT_MAX_CHARS]
     text = _text(body, html)[:TEXT_MAX_CHARS]
     subject = decoded(head.get("subject", ""), body.charset)
-    named = (one for name in SENDER_FIELDS for one in _addresses(head, name, body))
-    sender = next(named, None)
+    senders = (one for name in SENDER_FIELDS for one in _addresses(head, name, body))
+    sender = next(senders, None)
+    named = (("message-id", "Message-ID"), ("date", "date"))
+    body.problems += [f"Names no {what}." for name, what in named if name not in head]
     if sender is None:
-        problems.append("Names no sender.")
+        body.problems.append("Names no sender.")
+    protection, told = label(parts, text)
+    if told:
+        body.problems.append(told)
     split = split_reply(text)
     to, cc, reply_to = (_addresses(head, name, body) for name in ("to", "cc", "reply-to"))
-    told = _machine(body, head, sender, reply_to, to, subject, text, raw)
+    behind = _machine(body, head, sender, reply_to, to, subject, text)
     return ParsedEmail(
         message_id=next(iter(message_ids(head.get("message-id", ""))), ""),
         in_reply_to=next(iter(message_ids(head.get("in-reply-to", ""))), ""),
@@ -176,135 +192,92 @@ def parse_email(raw: bytes) -> ParsedEmail:
         to=to,
         cc=cc,
         reply_to=reply_to,
-        delivered_to=_delivered_to(root),
+        delivered_to=_delivered_to(parts),
         subject=subject,
-        date=moment(head.get("date", "")) if "date" in head else _received(head),
+        date=_date(head),
         text=text,
         html=html,
         visible_reply=split.visible,
         quoted=split.rest,
         attachments=tuple(body.attachments),
-        nature=told.nature.value,
-        auto_submitted=told.is_automatic,
-        may_be_answered=told.may_be_answered,
-        bounce=told.bounce,
-        complaint=told.complaint,
-        returned_ids=told.returned_ids,
-        problems=tuple(unique(problems)),
+        invite=body.invite,
+        protection=protection,
+        nature=behind.nature.value,
+        auto_submitted=behind.is_automatic,
+        may_be_answered=behind.may_be_answered,
+        bounce=behind.bounce,
+        complaint=behind.complaint,
+        returned_ids=behind.returned_ids,
+        problems=tuple(unique(body.problems)),
     )
-
-
-def _tree(raw: bytes, problems: list[str]) -> Message:
-    """The parts of `raw`; on a limit those before it, which `email` has hung up by then."""
-    parts: list[Message] = []
-
-    def new_part(policy: object = None) -> Message:
-        if len(parts) >= PARTS_MAX:
-            raise _LimitReached
-        part = _Part(policy=compat32)
-        parts.append(part)
-        return part
-
-    parser = BytesFeedParser(new_part, policy=compat32)
-    parts.clear()  # it has tried out how to call `new_part`
-    raw = _mended(raw, problems)
-    try:
-        for start in range(0, len(raw), FED_BYTES):
-            parser.feed(raw[start : start + FED_BYTES])
-        return parser.close()
-    except _LimitReached:
-        problems.append(f"More than {PARTS_MAX:,} parts: the rest was not read.")
-    except Exception as error:  # noqa: BLE001  (a fault of the library must not cost a mail)
-        problems.append(f"Could not be read to the end: {type(error).__name__}.")
-    return parts[0] if parts else Message(policy=compat32)
-
-
-def _mended(raw: bytes, problems: list[str]) -> bytes:
-    """What `email` would take for the end of the header: lines before its first field, as some
-    pipes and forwards add them, and blanks before a colon (RFC 5322, 4.5.3)."""
-    start = FIRST_FIELD.match(raw)
-    if start is not None and start.start(1):
-        if raw[: start.start(1)].strip():
-            problems.append("Does not begin with a header field.")
-        raw = raw[start.start(1) :]
-    end = BLANK_LINE.search(raw, 0, HEADER_SEARCHED_BYTES)
-    head = raw[: end.start() if end else 0]
-    if BLANK_BEFORE_COLON.search(head):
-        raw = BLANK_BEFORE_COLON.sub(rb"\1:", head) + raw[len(head) :]
-    return raw
-
-
-def _fields(part: Message) -> dict[str, str]:
-    """The raw header fields by lower-case name, the first of each (RFC 5322 allows one)."""
-    found: dict[str, str] = {}
-    for name, value in part.raw_items():
-        found.setdefault(name.lower().strip(), str(value))
-    return found
 
 
 def _addresses(head: dict[str, str], name: str, body: _Body) -> tuple[Address, ...]:
     return tuple(addresses(head[name], body.charset)) if name in head else ()
 
 
-def _delivered_to(root: Message) -> tuple[str, ...]:
+def _delivered_to(parts: Parts) -> tuple[str, ...]:
     found = [
         address.email
-        for name, value in root.raw_items()
-        if name.lower() in DELIVERED_TO_FIELDS
-        for address in addresses(str(value))
+        for name, value in parts.fields
+        if name in DELIVERED_TO_FIELDS
+        for address in addresses(value)
     ]
     return tuple(unique(found))
 
 
-def _received(head: dict[str, str]) -> datetime | None:
-    return moment(head.get("received", "").rpartition(";")[2])
+def _date(head: dict[str, str]) -> datetime | None:
+    """When it was sent, or else when it arrived."""
+    found = moment(head["date"]) if "date" in head else None
+    return found or moment(head.get("received", "").rpartition(";")[2])
 
 
-def _leaves(root: Message, body: _Body) -> Iterator[tuple[Message, int, bool]]:
-    """Every part that is no container, in order, with its depth and whether it is one of several
-    forms of the same text. Attached mails are leaves: their text is not this mail's text."""
-    stack: list[tuple[Message, int, bool]] = [(root, 0, False)]
-    while stack:
-        part, depth, is_alternative = stack.pop()
-        kind = part.get_content_type()
-        payload = part.get_payload()
-        if isinstance(payload, list) and depth <= DEPTH_MAX:
-            inside = is_alternative or kind == "multipart/alternative"
-            children = [one for one in payload if isinstance(one, Message)]
-            stack += [(child, depth + 1, inside) for child in reversed(children)]
-        else:
-            if kind.startswith("multipart/") and part.defects:
-                body.problems.append("A part says it has parts, and has none.")
-            yield part, depth, is_alternative
-
-
-def _take(part: Message, body: _Body, *, is_alternative: bool) -> None:
-    head = _fields(part)
-    kind, kind_parameters = parameters(head.get("content-type", part.get_default_type()))
-    disposition, disposition_parameters = parameters(head.get("content-disposition", ""))
-    name = disposition_parameters.get("filename") or kind_parameters.get("name") or ""
-    if kind.startswith("multipart/") or not KIND.fullmatch(kind):
-        kind = "text/plain"  # RFC 2045, 5.2
-    data = content(part, head, body.problems)
-    if kind == "message/delivery-status":
-        body.reports.append(clean(to_text(data)[0]))
-    if kind in {"text/plain", "text/html"} and disposition != "attachment":
+def _take(part: Part, body: _Body) -> None:
+    head, kind = part.head, part.kind
+    if kind.startswith("multipart/"):
+        if part.end > part.start:
+            body.problems.append("A part says it has parts, and has none.")
+        kind = "text/plain"
+    disposition, disposition_parameters = "", NO_PARAMETERS
+    if "content-disposition" in head:
+        disposition, disposition_parameters = parameters(head["content-disposition"])
+    name = disposition_parameters.get("filename") or part.parameters.get("name") or ""
+    if not KIND.fullmatch(kind):
+        kind = _type_by(name) or "text/plain"  # RFC 2045, 5.2
+    data = content(
+        body.raw, part.start, part.end, head.get("content-transfer-encoding", ""), body.problems
+    )
+    if kind in TEXTS and disposition != "attachment":
         is_first = not (body.texts or body.htmls)
-        if not name or ((is_alternative or is_first) and disposition != "inline"):
-            _take_text(data, kind, kind_parameters, body, is_alternative=is_alternative)
+        is_text = not name or ((part.is_alternative or is_first) and disposition != "inline")
+        if is_text and not (kind == "text/html" and _is_resource(part, body)):
+            _take_text(data, kind, part, body)
             return
+    if kind in UNSHOWN and part.is_alternative:
+        return
     if (kind in TNEF or name.lower() == TNEF_NAME) and _take_packed(data, body):
         return
-    content_id = "".join(message_ids(head.get("content-id", ""))[:1])
+    if kind in CALENDARS and body.invite is None:
+        body.invite = read_invite(data, part.parameters)
+    content_id = head.get("content-id", "")
+    if content_id:
+        content_id = "".join(message_ids(content_id)[:1]) or decoded(content_id).strip("<> ")
     body.attachments.append(
         _attachment(
-            _file_name(name, kind, data),
+            _last_of_path(name) if name else _made_up_name(part, kind, data, content_id, body),
             kind,
             data,
             inline=disposition != "attachment" and bool(content_id or disposition == "inline"),
-            content_id=content_id or decoded(head.get("content-id", "")).strip("<> "),
+            content_id=content_id,
         )
     )
+
+
+def _is_resource(part: Part, body: _Body) -> bool:
+    """Whether this is a page beside the page that is the text: it is shown only where that
+    points to it (RFC 2387)."""
+    beside = part.parent is not None and part.parent.kind == "multipart/related"
+    return beside and part.number > 1 and bool(body.htmls)
 
 
 def _attachment(
@@ -329,8 +302,8 @@ def _take_packed(data: bytes, body: _Body) -> bool:
     body.packed.append(packed)
     body.attachments += [
         _attachment(
-            _last_of_path(one.name),
-            one.type if KIND.fullmatch(one.type) else "application/octet-stream",
+            _last_of_path(clean(one.name).replace("\n", " ")),
+            one.type if KIND.fullmatch(one.type) else UNKNOWN,
             one.content,
             inline=bool(one.content_id),
             content_id=one.content_id,
@@ -353,22 +326,25 @@ def _take_packed_words(body: _Body) -> None:
             body.attachments += [_attachment(w.name, w.type, w.content) for w in packed.words()]
 
 
-def _take_text(
-    data: bytes, kind: str, kind_parameters: dict[str, str], body: _Body, *, is_alternative: bool
-) -> None:
-    charset = kind_parameters.get("charset", "")
+def _take_text(data: bytes, kind: str, part: Part, body: _Body) -> None:
+    charset = part.parameters.get("charset", "")
     body.charset = body.charset or charset
-    text, problem = to_text(data, charset)
+    text, problem = readable(data[: 4 * TEXT_MAX_CHARS], charset)
     if problem:
         body.problems.append(problem)
-    text = clean(text)
     if kind == "text/html":
-        if body.texts and not is_alternative:
+        if body.texts and not part.is_alternative:
             body.lone_htmls.append(text)
         body.htmls.append(text)
         return
-    if kind_parameters.get("format", "").lower() == "flowed":
-        text = unflowed(text, drop_space=kind_parameters.get("delsp", "").lower() == "yes")
+    if part.parameters.get("format", "").lower() == "flowed":
+        text = unflowed(text, drop_space=part.parameters.get("delsp", "").lower() == "yes")
+    if "\nend" in text:
+        text, files = without_uuencoded(text)
+        body.attachments += [
+            _attachment(_last_of_path(name), _type_by(name) or UNKNOWN, file)
+            for name, file in files
+        ]
     if text.strip():
         body.texts.append(text.strip("\n"))
 
@@ -383,19 +359,47 @@ def _last_of_path(name: str) -> str:
     return name.replace("\\", "/").rsplit("/", 1)[-1][:200]
 
 
-def _file_name(name: str, kind: str, data: bytes) -> str:
-    if name:
-        return _last_of_path(name)
+def _type_by(name: str) -> str:
+    ending = FILE_ENDING.search(name)
+    return (mimetypes.guess_type(f"x{ending[0]}")[0] or "") if ending else ""
+
+
+def _made_up_name(part: Part, kind: str, data: bytes, content_id: str, body: _Body) -> str:
+    """What a file without a name is called: by what else is said about it, or by its type. No two
+    of these are the same."""
+    stem, dot, ending = NAMES.get(kind, "").rpartition(".")
+    if not dot:
+        main = kind.partition("/")[0]
+        stem = main if main in {"image", "audio", "video"} else "file"
+        ending = (mimetypes.guess_extension(kind) or "").lstrip(".")
+    told = _told_name(part, kind, data, content_id)
+    if told and (FILE_ENDING.search(told) or not ending):
+        stem, _, ending = told.rpartition(".") if FILE_ENDING.search(told) else (told, "", "")
+    elif told:
+        stem = told
+    ending = f".{ending}" if ending else ""
+    count = body.made_up.get((stem, ending), 0)
+    body.made_up[stem, ending] = count + 1
+    return f"{stem}{count or ''}{ending}"
+
+
+def _told_name(part: Part, kind: str, data: bytes, content_id: str) -> str:
     if kind == "message/rfc822":
-        inner = _fields(BytesHeaderParser(policy=compat32).parsebytes(data[:HEADER_SEARCHED_BYTES]))
+        head = first_of_each(read_fields(data[:HEADER_SEARCHED_BYTES])[0])
         named = CHARSET_NAMED.search(data, 0, HEADER_SEARCHED_BYTES)
-        subject = decoded(inner.get("subject", ""), named[1].decode() if named else "")
-        return f"{subject.replace('/', '-')[:150] or 'message'}.eml"
-    if kind == "text/calendar":
-        return "invite.ics"
-    main = kind.partition("/")[0]
-    stem = main if main in {"image", "audio", "video"} else "file"
-    return f"{stem}{mimetypes.guess_extension(kind) or ''}"
+        told = decoded(head.get("subject", ""), named[1].decode() if named else "")
+        if told:
+            return told.replace("/", "-")[:150]
+    if "content-description" in part.head and kind not in NAMED_BY_TYPE:
+        told = decoded(part.head["content-description"])
+        if told and len(told) <= DESCRIPTION_MAX_CHARS:
+            return _last_of_path(told.replace("/", "-"))
+    if "content-location" in part.head:
+        told = _last_of_path(decoded(part.head["content-location"]))
+        if FILE_ENDING.search(told):
+            return told
+    local = content_id.partition("@")[0]
+    return _last_of_path(local) if FILE_ENDING.search(local) else ""
 
 
 def _machine(
@@ -406,7 +410,6 @@ def _machine(
     to: tuple[Address, ...],
     subject: str,
     text: str,
-    raw: bytes,
 ) -> Machine:
     return machine(
         head,
@@ -416,5 +419,5 @@ def _machine(
         text=text,
         own=[one.email for one in to],
         parts=[(one.type, one.content) for one in body.attachments],
-        raw=raw,
+        raw=body.raw,
     )

@@ -26,6 +26,7 @@ from helpdesk.lib import work
 from helpdesk.lib.errors import GiveUp, TemporaryFailure
 from helpdesk.lib.text import preview
 from tickets.mail.render import one_line
+from tickets.mail.route import Route
 from tickets.mail.send import send
 from tickets.models import Inbox, Mailbox, MailboxAlarm, User
 
@@ -148,7 +149,7 @@ def mail_alarm(alarm: MailboxAlarm) -> None:
                 mail,
                 sender=_address(alarm),
                 recipient=user.email,
-                url=settings.SMTP_URL,
+                route=Route.of(settings.SMTP_URL),
                 before_data=extend,
             )
             told += 1

@@ -14,12 +14,13 @@ from helpdesk.lib.text import clean
 from tickets import events
 from tickets.access import Viewer, access_conversation, visible_inboxes
 from tickets.models import Desk, Message, Person, Ticket
+from tickets.operations.loop_guard import queue_automatic
 from tickets.operations.timeline import (
     announce,
     append_entry,
     assistant_is_on,
+    hearers,
     locked,
-    queue_emails,
     sets_handler,
     ticket_hears,
     ticket_of,
@@ -70,7 +71,7 @@ def post_answer(
     append_entry(conversation, message)
     ticket_hears(ticket, message, role="assistant")
     announce(ticket, message, role="assistant")
-    queue_emails(message)
+    queue_automatic(ticket, message, hearers(message))
     return message
 
 

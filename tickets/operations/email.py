@@ -6,7 +6,6 @@ import logging
 import time
 from functools import partial
 
-from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection
 from django.utils.timezone import now
 
@@ -20,6 +19,7 @@ from tickets.mail.send import send
 from tickets.models import Message, OutgoingEmail, Ticket
 from tickets.operations.enclosures import with_files
 from tickets.operations.letters import letter_for
+from tickets.operations.sign_in import route_of
 from tickets.operations.timeline import append_change, locked, ticket_of
 from tickets.queries import undelivered_mails
 
@@ -66,7 +66,8 @@ def deliver(outgoing: OutgoingEmail) -> None:
         mail,
         sender=letter.reply_to,  # a bounce comes back to its conversation
         recipient=letter.to_address,
-        url=settings.SMTP_URL,
+        route=route_of(ticket.inbox),
+        plain_sender=ticket.inbox.address,
         before_data=partial(work.extend, outgoing),
     )
     _note_accepted(outgoing, message, answer)

@@ -15,16 +15,22 @@ from django.utils.timezone import now
 
 from helpdesk.lib import prepared, work
 from helpdesk.lib.errors import TemporaryFailure
-from tickets.mail import fetch_folder, fetch_imap
+from tickets.mail import fetch_folder, fetch_imap, fetch_pop3
 from tickets.mail.parse import RAW_MAX_BYTES
+from tickets.mail.trial import trial_in
 from tickets.models import InboundEmail, Mailbox
 from tickets.operations import ledger
+from tickets.operations.sign_in import access_token
 
 T = TypeVar("T")
 
 FETCH_AT_ONCE = 25  # mails between two moves of the cursor
 FETCH_MAX_MAILS = 2_000  # in one run; the next run goes on
 FETCH_MAX_SECONDS = 60
+ROWS_AT_ONCE = 2_000
+PASSED_OVER = "It was there before this mailbox was set up."
+ONCE = ("inboundemail_uid_once", "inboundemail_uidl_once")
+TRIAL = "It is the test mail of the set-up."
 LARGE_BYTES = 5_000_000  # after a mail larger than this the cursor moves at once
 
 
@@ -34,6 +40,7 @@ def record_inbound(
     mailbox: Mailbox | None = None,
     uidvalidity: int | None = None,
     uid: int | None = None,
+    uidl: str | None = None,
     source: str = "",
     problems: Sequence[str] = (),
     error: str = "",
@@ -42,14 +49,16 @@ def record_inbound(
     """Store a mail byte for byte and ask for it to be filed. It is safe once this returns.
 
     `source` says how it came. A mail that the same mailbox already recorded under the same
-    (uidvalidity, uid) is not stored again: the answer is None. `problems` are kept with what the
-    parser finds. With `error` the row is kept as failed, to be retried by hand. A caller who files
-    it at once says so with `rings=False`.
+    (uidvalidity, uid) or `uidl` is not stored again: the answer is None. `problems` are kept with
+    what the parser finds. With `error` the row is kept as failed, to be retried by hand. A caller
+    who files it at once says so with `rings=False`. The set-up page's test mail is recorded as
+    ignored.
     """
     row = InboundEmail(
         mailbox=mailbox,
         uidvalidity=uidvalidity,
         uid=uid,
+        uidl=uidl,
         source=source[:500],
         raw=raw,
         size_bytes=len(raw),
@@ -58,13 +67,16 @@ def record_inbound(
     )
     if error:
         row.state, row.error, row.finished_at = row.State.FAILED, error, now()
+    elif trial := trial_in(raw):
+        row.state, row.finished_at, rings = row.State.DONE, now(), False
+        row.decision, row.reason, row.rfc_message_id = row.Decision.IGNORED, TRIAL, trial
     try:
         with transaction.atomic():
             prepared.insert(row)
             if rings and not error:
                 work.ring_on_commit(row)
     except IntegrityError as refused:
-        if uid is None or "inboundemail_uid_once" not in str(refused):
+        if not any(name in str(refused) for name in ONCE):
             raise
         return None
     return row
@@ -81,6 +93,8 @@ def fetch_mailbox(mailbox: Mailbox) -> None:
             _fetch_folder(mailbox)
         case Mailbox.Kind.IMAP:
             _fetch_imap(mailbox)
+        case Mailbox.Kind.POP3:
+            _fetch_pop3(mailbox)
         case Mailbox.Kind.HOOK:
             pass  # its mails are brought
     with work.closing(mailbox) as fields:
@@ -129,11 +143,12 @@ def _fetch_imap(mailbox: Mailbox) -> None:
     """A line that breaks in the middle of a mail is tried once more; where it breaks there again
     while others come through, that mail is recorded as failed and the rest goes on."""
     stop_at = time.monotonic() + FETCH_MAX_SECONDS
+    token = access_token(mailbox)
     suspect: int | None = None
     given_up = False
     while True:
         try:
-            with fetch_imap.opened(mailbox, writable=mailbox.mark_seen) as folder:
+            with fetch_imap.opened(mailbox, writable=mailbox.mark_seen, token=token) as folder:
                 _look_into(mailbox, folder, stop_at)
             return
         except fetch_imap.BrokeOff as broke:
@@ -204,6 +219,61 @@ def _record_from_server(
         uidvalidity=folder.uidvalidity,
         uid=uid,
         source=_source(mailbox, uid, how),
+        problems=problems,
+        error=refused,
+    )
+
+
+def _fetch_pop3(mailbox: Mailbox) -> None:
+    stop_at = time.monotonic() + FETCH_MAX_SECONDS
+    with fetch_pop3.opened(mailbox, token=access_token(mailbox)) as maildrop:
+        places = maildrop.places()
+        if mailbox.began_at is not None and mailbox.last_ok_at is None:
+            _pass_over(mailbox, places)
+            return
+        known = InboundEmail.objects.filter(mailbox=mailbox, uidl__in=places)
+        new = places.keys() - set(known.values_list("uidl", flat=True))
+        for uidl in islice((uidl for uidl in places if uidl in new), FETCH_MAX_MAILS):
+            _record_from_maildrop(mailbox, maildrop, uidl, places[uidl])
+            if time.monotonic() > stop_at:
+                return
+
+
+def _pass_over(mailbox: Mailbox, uidls: Iterable[str]) -> None:
+    """Leave alone what lies there when a mailbox begins. When a mail came POP3 does not say, so
+    each gets a row; those that have one keep it, so that a crash repeats nothing."""
+    rows = [
+        InboundEmail(
+            mailbox=mailbox,
+            uidl=uidl,
+            raw=b"",
+            size_bytes=0,
+            source=f"{mailbox.username}, mail {uidl}",
+            state=InboundEmail.State.DONE,
+            finished_at=now(),
+            decision=InboundEmail.Decision.IGNORED,
+            reason=PASSED_OVER,
+        )
+        for uidl in uidls
+    ]
+    InboundEmail.objects.bulk_create(rows, batch_size=ROWS_AT_ONCE, ignore_conflicts=True)
+
+
+def _record_from_maildrop(
+    mailbox: Mailbox, maildrop: fetch_pop3.Maildrop, uidl: str, place: fetch_pop3.Place
+) -> InboundEmail | None:
+    raw, problems, refused = b"", [], ""
+    try:
+        if place.size_bytes > RAW_MAX_BYTES:
+            problems.append(_too_large(place.size_bytes))
+        raw = maildrop.raw(place.number, header_only=bool(problems))
+    except fetch_pop3.NotHandedOver as error:
+        refused = str(error)
+    return record_inbound(
+        raw,
+        mailbox=mailbox,
+        uidl=uidl,
+        source=f"{mailbox.username}, mail {uidl}",
         problems=problems,
         error=refused,
     )

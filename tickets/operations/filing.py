@@ -19,7 +19,7 @@ from attachments.names import safe_name
 from attachments.operations import keep
 from helpdesk.lib import work
 from helpdesk.lib.errors import GiveUp
-from tickets.mail import fetch_imap
+from tickets.mail import fetch_imap, fetch_pop3
 from tickets.mail.addresses import is_address
 from tickets.mail.bounce import Bounce
 from tickets.mail.parse import Attachment as MailFile
@@ -28,6 +28,7 @@ from tickets.mail.threading import IDS_MAX, Match, match
 from tickets.models import (
     Conversation,
     InboundEmail,
+    Mailbox,
     Message,
     MessageFile,
     Participant,
@@ -35,9 +36,11 @@ from tickets.models import (
 )
 from tickets.models.files import CONTENT_ID_MAX_CHARS as ID_MAX_CHARS
 from tickets.models.tickets import SUBJECT_MAX_CHARS
+from tickets.operations.acknowledging import acknowledge
 from tickets.operations.files import remember_files
 from tickets.operations.people import give_address, new_person
 from tickets.operations.related import Facts, look_up
+from tickets.operations.sign_in import access_token
 from tickets.operations.stored import raw_of
 from tickets.operations.timeline import (
     announce,
@@ -65,7 +68,7 @@ def file_inbound(row: InboundEmail) -> None:
     Raises GiveUp for a mail that can never be filed as it is.
     """
     raw = raw_of(row)
-    if not raw and row.uid is not None:
+    if not raw and (row.uid is not None or row.uidl):
         raw = _fetched_again(row)
     mail = parse_email(raw)
     about = _about(row, mail)
@@ -153,17 +156,29 @@ def _fetched_again(row: InboundEmail) -> bytes:
     if mailbox is None:
         raise GiveUp("The mailbox it lay in is no longer known.")
     try:
-        with fetch_imap.opened(mailbox, writable=False) as folder:
-            if folder.uidvalidity != row.uidvalidity:
-                raise GiveUp("The folder it lay in was made anew.")
-            raw = folder.raw(row.uid or 0)
-    except fetch_imap.NotHandedOver as error:
+        raw = _from_maildrop(mailbox, row.uidl) if row.uidl else _from_folder(mailbox, row)
+    except (fetch_imap.NotHandedOver, fetch_pop3.NotHandedOver) as error:
         raise GiveUp(str(error)) from error
     row.sha256 = hashlib.sha256(raw).hexdigest()
     InboundEmail.objects.filter(pk=row.pk, lease=row.lease).update(
         raw=raw, size_bytes=len(raw), sha256=row.sha256
     )
     return raw
+
+
+def _from_folder(mailbox: Mailbox, row: InboundEmail) -> bytes:
+    with fetch_imap.opened(mailbox, writable=False, token=access_token(mailbox)) as folder:
+        if folder.uidvalidity != row.uidvalidity:
+            raise GiveUp("The folder it lay in was made anew.")
+        return folder.raw(row.uid or 0)
+
+
+def _from_maildrop(mailbox: Mailbox, uidl: str) -> bytes:
+    with fetch_pop3.opened(mailbox, token=access_token(mailbox)) as maildrop:
+        place = maildrop.places().get(uidl)
+        if place is None:
+            raise GiveUp("It is no longer there.")
+        return maildrop.raw(place.number)
 
 
 def _about(row: InboundEmail, mail: ParsedEmail) -> dict[str, Any]:
@@ -287,6 +302,8 @@ def _open(row: InboundEmail, mail: ParsedEmail, facts: Facts) -> dict[str, Any]:
         first=message,
     )
     announce(ticket, message, role="customer")
+    if facts.acknowledges:
+        acknowledge(ticket, person, facts.sender, mail)
     why = "it answers no mail we know" if mail.in_reply_to else "it answers no mail"
     return _filed(message, f"Opened #{ticket.number}: {why}.")
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import zoneinfo
-from datetime import UTC, tzinfo
-
 from django.db.models import F
 
 from tickets.events import role_of
@@ -19,6 +16,7 @@ from tickets.models import (
     Person,
     Ticket,
 )
+from tickets.operations.hours import zone_of
 
 EARLIER_IDS_MAX = 200
 NAMED_MAX = 50  # people in To and Cc together
@@ -107,7 +105,7 @@ def _history(outgoing: OutgoingEmail, message: Message, inbox: Inbox) -> list[Qu
         .defer("search", "quoted")
         .order_by("-seq")
     )
-    room, zone = QUOTED_MAX_CHARS, _zone(inbox)
+    room, zone = QUOTED_MAX_CHARS, zone_of(inbox)
     quoted = []
     for one in rows[:QUOTED_MESSAGES_MAX]:
         words = one.body if len(one.body) <= room else f"{one.body[:room].rstrip()} …"
@@ -118,13 +116,6 @@ def _history(outgoing: OutgoingEmail, message: Message, inbox: Inbox) -> list[Qu
         if room <= 0:
             break
     return quoted
-
-
-def _zone(inbox: Inbox) -> tzinfo:
-    try:
-        return zoneinfo.ZoneInfo(inbox.time_zone)
-    except (ValueError, zoneinfo.ZoneInfoNotFoundError, OSError):
-        return UTC
 
 
 def _earlier_ids(outgoing: OutgoingEmail, message: Message) -> list[str]:

@@ -32,6 +32,7 @@ class Facts:
     person: Person | None = None  # whose address it is
     staff: Person | None = None  # whose login it is
     inbox_id: int | None = None
+    acknowledges: bool = False  # that inbox does
     blobs: list[Blob] = field(default_factory=list)  # where the bytes of its files lie, in order
 
 
@@ -65,13 +66,14 @@ SELECT 'staff', p.id, p.user_id, NULL, NULL, p.name
   FROM tickets_user u JOIN tickets_person p ON p.user_id = u.id
  WHERE lower(u.email) = %(sender)s
 UNION ALL
-SELECT 'inbox', i.id, NULL, NULL, NULL, lower(i.address)
+SELECT 'inbox', i.id, NULL, NULL, i.acknowledges::int, lower(i.address)
   FROM tickets_inbox i WHERE lower(i.address) = ANY(%(doors)s::varchar[])
 UNION ALL
-SELECT 'mailbox', b.inbox_id, NULL, NULL, NULL, ''
-  FROM tickets_mailbox b WHERE b.id = %(mailbox)s
+SELECT 'mailbox', b.inbox_id, NULL, NULL, i.acknowledges::int, ''
+  FROM tickets_mailbox b JOIN tickets_inbox i ON i.id = b.inbox_id WHERE b.id = %(mailbox)s
 UNION ALL
-(SELECT 'first inbox', i.id, NULL, NULL, NULL, '' FROM tickets_inbox i ORDER BY i.id LIMIT 1)
+(SELECT 'first inbox', i.id, NULL, NULL, i.acknowledges::int, ''
+   FROM tickets_inbox i ORDER BY i.id LIMIT 1)
 """
 
 
@@ -107,8 +109,13 @@ def look_up(row: InboundEmail, mail: ParsedEmail) -> Facts:
 def hold_address(*addresses: str) -> None:
     """Nobody else files a mail from these addresses, or gives them to a person, until the
     transaction ends. What comes of those who did so just now is seen by the next statement."""
+    hold(*(_address(normal(one)) for one in addresses))
+
+
+def hold(*names: str) -> None:
+    """Nobody else holds what goes by these names until the transaction ends."""
     with connection.cursor() as cursor:
-        _wait_for(cursor, [_address(normal(one)) for one in addresses])
+        _wait_for(cursor, list(names))
 
 
 def _address(sender: str) -> str:
@@ -144,9 +151,12 @@ def _dedupe_key(row: InboundEmail, mail: ParsedEmail) -> str:
 
 def _sort_out(facts: Facts, found: list[tuple[Any, ...]], doors: list[str]) -> None:
     inboxes: dict[str, int] = {}
+    acknowledging: set[int] = set()
     fallback: dict[str, int] = {}
     known: dict[str, list[Known]] = defaultdict(list)
     for what, pk, other, number, seq, name in found:
+        if what in {"inbox", "mailbox", "first inbox"} and seq:
+            acknowledging.add(pk)
         if what in {"token", "ours", "theirs"}:
             known[what].append(Known(name, other, number, seq))
         elif what == "copy":
@@ -162,3 +172,4 @@ def _sort_out(facts: Facts, found: list[tuple[Any, ...]], doors: list[str]) -> N
     facts.tokens, facts.ours, facts.theirs = known["token"], known["ours"], known["theirs"]
     addressed = next((inboxes[door] for door in doors if door in inboxes), None)
     facts.inbox_id = addressed or fallback.get("mailbox") or fallback.get("first inbox")
+    facts.acknowledges = facts.inbox_id in acknowledging

@@ -263,24 +263,41 @@ _emailed_seats = Prepared(
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Hearer:
+    """Somebody who gets a message by mail, at this address, named in this field."""
+
+    person_id: int
+    address: str
+    field: str = OutgoingEmail.Field.TO
+
+
 def queue_emails(message: Message, typed: Mapping[int, str] | None = None) -> None:
-    """One OutgoingEmail for each seat reached by email, except the author's own: to the person's
-    address, or to the one that was `typed` for them."""
+    """One OutgoingEmail for each who is to hear a message by mail, as `hearers` says."""
+    for hearer in hearers(message, typed):
+        queue_email(message, hearer.person_id, hearer.address, field=hearer.field)
+
+
+def hearers(message: Message, typed: Mapping[int, str] | None = None) -> list[Hearer]:
+    """Each seat reached by email, except the author's own: at the person's address, or at the one
+    that was `typed` for them."""
     seats = [
         seat
         for seat in _emailed_seats.all(message.conversation_id)
         if seat.person_id != message.author_id
     ]
     if not seats:
-        return
+        return []
     primary = Person.objects.filter(
         pk__in=[seat.person_id for seat in seats], addresses__is_primary=True
     )
     addresses = {**dict(primary.values_list("pk", "addresses__address")), **(typed or {})}
-    for seat in seats:
-        if address := addresses.get(seat.person_id):
-            field = OutgoingEmail.Field.CC if seat.copied else OutgoingEmail.Field.TO
-            queue_email(message, seat.person_id, address, field=field)
+    fields = {True: OutgoingEmail.Field.CC, False: OutgoingEmail.Field.TO}
+    return [
+        Hearer(seat.person_id, addresses[seat.person_id], fields[seat.copied])
+        for seat in seats
+        if seat.person_id in addresses
+    ]
 
 
 def queue_email(

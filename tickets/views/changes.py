@@ -50,6 +50,10 @@ def change_sentence(message: Message, viewer: Viewer) -> SafeString:
             return format_html(_("{who} took over from the assistant"), who=who)
         case {"field": "handler"}:
             return format_html(_("{who} let the assistant answer"), who=who)
+        case {"field": "held_back", "new": str(new)}:
+            return format_html(
+                _("The loop guard held back an automatic reply to {new}"), new=_name(new)
+            )
         case {"field": "reply"}:
             return format_html(_("{who} took back a reply before it left"), who=who)
         case {"field": "copied", "old": str(old)}:

@@ -14,7 +14,7 @@ from helpdesk.stack.supervisor import Supervisor
 
 
 class Command(BaseCommand):
-    help = "Run the helpdesk until Ctrl-C: engines, web, worker and beat."
+    help = "Run the helpdesk until Ctrl-C: engines, web, worker, beat and mail."
     requires_system_checks: list[str] = []
 
     def handle(self, **options: object) -> None:
