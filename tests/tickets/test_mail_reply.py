@@ -476,6 +476,17 @@ def test_a_quote_looks_as_it_did() -> None:
     assert nh3.clean(split.visible).endswith("</p></td></tr></tbody></table>")
 
 
+def test_lines_that_no_tag_makes_are_cut_where_they_begin() -> None:
+    split = split_html("<pre>Yes.\n\nOn 1 March 2025, Maya wrote:\n&gt; Is it?\n\nCarol</pre>Bye.")
+    assert split.visible == "<pre>Yes.\n\nCarol</pre>Bye."
+    assert split.quoted == "<pre>On 1 March 2025, Maya wrote:\n&gt; Is it?\n\n"
+
+
+def test_where_the_place_of_a_line_is_not_known_all_is_shown() -> None:
+    markup = "<pre>Yes.\n&#10;\nOn 1 March 2025, Maya wrote:\n&gt; Is it?</pre>"
+    assert split_html(markup) == (markup, "")
+
+
 def test_a_split_is_a_pair() -> None:
     visible, quoted = split_html("<p>Yes.</p><blockquote>Is it?</blockquote>")
     assert (visible, html_to_text(quoted)) == ("<p>Yes.</p>", "> Is it?\n>")

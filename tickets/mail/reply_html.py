@@ -74,20 +74,26 @@ def _cut(markup: str, seen: str, lines: Lines, cut: Cut) -> HtmlSplit:
     total = len(lines.texts)
     if cut.tail == total and cut.start == cut.end:
         return HtmlSplit(markup, "")
-    tail = _place(markup, lines, cut.tail)
+    start, end, tail = (_place(markup, lines, n) for n in (cut.start, cut.end, cut.tail))
+    if min(start, end, tail) < 0:
+        return HtmlSplit(markup, "")
     if cut.start == cut.end:
         return HtmlSplit(markup[:tail], _open_tags(seen[:tail]) + markup[tail:])
-    start, end = _place(markup, lines, cut.start), _place(markup, lines, cut.end)
     quoted = _open_tags(seen[:start]) + markup[start:end]
     return HtmlSplit(markup[:start] + markup[end:tail], quoted + markup[tail:])
 
 
 def _place(markup: str, lines: Lines, number: int) -> int:
-    """Where in the markup the next line with words begins."""
-    for text, start in zip(lines.texts[number:], lines.starts[number:], strict=True):
-        if text.strip("> "):
-            return start
-    return len(markup)
+    """Where in the markup the next line with words begins; -1 if that is not known."""
+    texts, starts = lines.texts, lines.starts
+    while number < len(texts) and not texts[number].strip("> "):
+        number += 1
+    if number == len(texts):
+        return len(markup)
+    above = number - 1
+    while above >= 0 and not texts[above].strip("> "):
+        above -= 1
+    return starts[number] if above < 0 or starts[number] > starts[above] else -1
 
 
 # --- What the markup says ----------------------------------------------------------------------
