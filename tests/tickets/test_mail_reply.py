@@ -124,6 +124,9 @@ Hello,|Name: Carol|From: carol@mail.example|Subject: Question|Where is it?
 Hello,|Data: 3 maja|Miejsce: Kraków|Proszę o rezerwację.
 The fair:||Date: Wednesday 3, October 2025|Time: 7 : 00am|Address: 130 Fox St||Bring your ID.
 Please send it on 3 March 2025 to bob@mail.example with these words:|Hello
+In your mail of 3 March 2025 you wrote:|It comes on Monday.|Where is it?
+A month ago, 3 March 2025, your colleague wrote:|It comes on Monday.|Where is it?
+Please answer by 3 March 2025 to Bob <bob@mail.example>:|he has the kettle.
 Order list:|--------------------|2 kettles|--------------------|Where are they?
 Hello||----||More of it|====|And more
 On it:||  def f():|      return 1
@@ -137,6 +140,7 @@ Sent from my iPhone||This is below, and long enough to be what somebody wrote ju
 See below.||---------- Forwarded message ---------|From: Maya <maya@shop.example>|Date: Mon||Hi
 See below.||Begin forwarded message:||> From: Maya <maya@shop.example>|> Date: Mon||> Hi
 Thank you,|Carol
+The form:|____________________________|Name and date
 """.splitlines()
 
 
@@ -175,8 +179,10 @@ def test_a_quote_is_known_by_its_header_in_any_language(header: str) -> None:
 
 
 @pytest.mark.parametrize("text", OWN_WORDS)
-def test_what_may_be_somebodys_own_words_is_shown(text: str) -> None:
+@pytest.mark.parametrize("above", ["", "Hello,\n\n"])
+def test_what_may_be_somebodys_own_words_is_shown(text: str, above: str) -> None:
     text = text.replace("|", "\n")
+    text = text if text[0] == ">" else above + text
     assert (split_reply(text).visible, split_reply(text).rest) == (text, "")
 
 
@@ -230,6 +236,12 @@ def test_answers_between_quotes_stay_with_what_they_answer() -> None:
     split = split_reply(f"{shown}\n\n> Maya\n> Tern & Kettle\n\n-- \nCarol")
     assert split.visible == shown
     assert split.rest == "> Maya\n> Tern & Kettle\n\n-- \nCarol"
+
+
+def test_text_between_and_below_two_quotes_stays() -> None:
+    quote = f"{INTRODUCED}\n> Is it?"
+    text = f"Yes.\n\n{quote}\n\nMore.\n\n{quote}\n\nEnd."
+    assert split_reply(text).visible == text
 
 
 @pytest.mark.parametrize(

@@ -387,6 +387,8 @@ class _Reader:
         words = joined.rstrip(":：*_ ")
         at = wrote_at(words)
         if at < 0 and (match := WROTE_FIRST.search(words)):
+            if match["ours"]:
+                return False
             at = match.start()
         before = words[: max(at, 0)].rstrip()
         if OURS.search(before[-OURS_MAX_CHARS:]):

@@ -30,7 +30,7 @@ WROTE_LAST = tuple(_wrote.split("|"))
 _WROTE_FIRST = "wrote,? on|schrieb|skrev|schreef|geschreven|пишет|kirjoitti|írta|viết|napisał|yazdı"
 _WE = "ich|wir|ihnen|dir|euch|jag|jeg|vi|ik|we|я|мы|вам|minä|me"  # "Am 3. März schrieb ich:"
 WROTE_LAST_CHARS = 30
-WROTE_FIRST = re.compile(rf"\b(?:{_WROTE_FIRST})\b(?! (?:{_WE})\b).{{1,120}}$", re.I)
+WROTE_FIRST = re.compile(rf"\b(?:{_WROTE_FIRST})\b(?P<ours> (?:{_WE})\b)?.{{1,120}}$", re.I)
 _OR_SHE = re.compile(r"\((?:a|la|а|ла)\)$")
 WROTE_ALONE = re.compile(
     r"^(?:>\s?)?[\s>]{0,3}(?:a |ha |hat |het volgende |님이 |đã |şunu )?"
@@ -48,8 +48,8 @@ NO_NAME = re.compile(  # "On Monday at 10:00 my husband wrote:"; mail programs n
     r"|mi|nuestr[oa]|alguien|mio|mia|nostr[oa]|qualcuno|mijn|onze|uw|iemand)\b"
 )
 OPENER = re.compile(
-    r"^[\s>*_\-]{0,12}(?:(?:on|am|le|el|il|op|den|em|a|dnia|w dniu|dne|dňa|vào|på|pe|în|στις|в|от"
-    r"|kl|quoting|zitat|citando|in|pada|dana)\b|\d|在|于)",
+    r"^[\s>*_\-]{0,12}(?:(?:on|am|le|el|il|op|den|em|dnia|w dniu|dne|dňa|vào|på|pe|în|στις|в|от"
+    r"|kl|quoting|zitat|citando|pada|dana)\b|\d|在|于)",
     re.I,
 )
 DATE = re.compile(r"\b[12]\d{3}\b|\d[:.h]\d\d|\b\d{1,2}[/.-]\d{1,2}[/.-]\d\d|[12]\d{3} ?[年년]")
