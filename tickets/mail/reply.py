@@ -376,7 +376,7 @@ class _Reader:
         """Whether no introduction can begin with these words, blank line above or not."""
         closes = joined.find(">")
         return (
-            joined[:1] in "<>@"
+            joined[:1] in "<>"
             or (closes > 0 and "<" not in joined[:closes])
             or joined.startswith("mailto:")
             or WROTE_ALONE.match(joined.rstrip(":： ")) is not None
