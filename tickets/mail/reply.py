@@ -160,27 +160,34 @@ class _Reader:
             return self.without_rules(Cut(0, 0, self.end_of_words(0, len(lines))))
         if quote.is_forward:
             return Cut(0, 0, len(lines))
-        nothing = Cut(0, 0, len(lines))
-        has_words_above = self.has_words(0, quote.start)
-        if not self.is_quoted(quote.words):
-            below = quote.end if quote.end and self.has_words(quote.end, len(lines)) else 0
-            if not below:
-                cut = Cut(0, 0, self.signature_above(quote.start)) if has_words_above else nothing
-                return self.without_rules(cut)
-            return self.without_rules(Cut(quote.start, below, self.end_of_words(below, len(lines))))
-        below = self.block_end(quote.words)
-        end = len(lines)
-        if (second := self.next_quote(below)) is not None and not second.is_forward:
-            if self.is_quoted(second.words) and self.has_words_outside(second, end):
-                return self.without_rules(Cut(0, 0, self.end_of_words(below, end)))
+        above = Cut(0, 0, self.signature_above(quote.start))
+        if not self.has_words(0, quote.start):
+            above = Cut(0, 0, len(lines))
+        is_marked = self.is_quoted(quote.words)
+        cut = self.around_marked(quote, above) if is_marked else self.around_unmarked(quote, above)
+        return self.without_rules(cut)
+
+    def around_unmarked(self, quote: _Quote, above: Cut) -> Cut:
+        """It goes on to the end, or to that of its element."""
+        if not quote.end or not self.has_words(quote.end, len(self.lines)):
+            return above
+        return Cut(quote.start, quote.end, self.end_of_words(quote.end, len(self.lines)))
+
+    def around_marked(self, quote: _Quote, above: Cut) -> Cut:
+        """It ends where the lines with `>` do; text below it is somebody's own, up to the next
+        quote. Where there are more lines with `>`, the text between answers them: all stays."""
+        below, end = self.block_end(quote.words), len(self.lines)
+        second = self.next_quote(below)
+        if second is not None and not second.is_forward:
+            if self.is_quoted(second.words) and self.has_words(self.block_end(second.words), end):
+                return Cut(0, 0, self.end_of_words(below, end))
             end = second.start
         tail = self.end_of_words(below, end)
         if not self.has_words(below, tail):
-            if not has_words_above:
-                return nothing
-            return self.without_rules(Cut(0, 0, self.signature_above(quote.start)))
-        is_between = any(self.is_quoted(n) for n in range(below, end))
-        return self.without_rules(Cut(0, 0, tail) if is_between else Cut(quote.start, below, tail))
+            return above
+        if any(self.is_quoted(number) for number in range(below, end)):
+            return Cut(0, 0, tail)
+        return Cut(quote.start, below, tail)
 
     def without_rules(self, cut: Cut) -> Cut:
         """The lines that are drawn above a quote go with it."""
@@ -202,9 +209,6 @@ class _Reader:
 
     def has_words(self, start: int, end: int) -> bool:
         return any(map(str.strip, self.lines[start:end]))
-
-    def has_words_outside(self, quote: _Quote, end: int) -> bool:
-        return self.has_words(self.block_end(quote.words), end)
 
     def short(self, number: int) -> str:
         return self.lines[number][:LINE_SEARCHED_CHARS].strip(BLANKS)
@@ -295,7 +299,7 @@ class _Reader:
         return first
 
     def quote_that_introduces_itself(self, number: int) -> _Quote | None:
-        """ "> On 3 March 2025, Maya wrote:" as Apple Mail does it."""
+        """As Apple Mail does it: "> On 3 March 2025, Maya wrote:"."""
         joined = ""
         for n in range(number, min(number + 3, len(self.lines))):
             if not self.is_quoted(n):
