@@ -113,6 +113,11 @@ ________________________________|From: Maya Tern|Sent: Monday, March 3, 2025|To:
 OWN_WORDS = """\
 As I wrote on 3 March 2025, these are the items:|- one|- two
 On 3 March 2025 I wrote:|Please send it.
+On Monday at 10:00 my husband wrote:|Please come.||And nobody came.
+On 3 March 2025 the courier wrote:|Your parcel is lost.||Please send another.
+Am 03.03.2025 schrieb Ihre Kollegin:|Das ist bezahlt.||Und was nun?
+The courier wrote on 3 March 2025:|Your parcel is lost.||And now?
+On the box is <maya@mail.example> wrote: nothing.
 Am 3. März 2025 schrieb ich Ihnen wegen folgender Punkte:|- eins
 From: Berlin|To: Munich|Date: 3 March 2025|Please book it.
 Hello,|Name: Carol|From: carol@mail.example|Subject: Question|Where is it?
@@ -208,6 +213,17 @@ INTRODUCED = "On Mon, 3 Mar 2025 at 10:00, Maya <maya@shop.example> wrote:"
         (f"Yes, it is. {INTRODUCED}\n> Is it?", "Yes, it is."),
         (f"Yes.\n\n{INTRODUCED}\n> Is it?\n\nFrom: Bob\nSent: Monday\nTo: Maya\n\nOld", "Yes."),
         ("Yes.\n\n2025/3/3 Maya Tern <maya@shop.example>\n\n> Is it?", "Yes."),
+        ("Yes.\n\nMaya Tern wrote, on 03/03/25 10:00:\n> Is it?", "Yes."),
+        (
+            "Yes.\n\nOn Nov 30, 2024, at 12:47 PM, Maya <\n416ffd3258d4d2fa4c85cfa4c44e1721d66e\n"
+            "@shop.example>wrote:\n\n> Is it?",
+            "Yes.",
+        ),
+        (
+            "Yes.\n\nSent from Yahoo Mail on Android\n\n"
+            "On Mon, Mar 3, 2025 at 10:00, Maya<maya@shop.example> wrote:   Is it?\nMaya",
+            "Yes.",
+        ),
         ("Yes.\n\nZitat von Maya <maya@shop.example>:\n\n> Is it?", "Yes."),
     ],
 )
@@ -371,6 +387,10 @@ KINDS = {
     "Yahoo": '<div>Yes.</div><div id="yahoo_quoted_1" class="yahoo_quoted"><div><div>On Monday, '
     "3 March 2025 at 10:00:00 GMT, Maya &lt;maya@shop.example&gt; wrote: </div><div><br></div>"
     "<div>Is it there?</div></div></div>",
+    "Yahoo, pasted": '<div>Yes.</div><div class="ydp1f2e3dyahoo_quoted">'
+    "<div>Maya, Kila siku:</div><div>Is it there?</div></div>",
+    "Outlook for phones, signed": '<div>Yes.</div><div>Get <a href="https://aka.ms/o0ukef">Outlook'
+    f' for iOS</a></div><hr><div id="divRplyFwdMsg">{OUTLOOK}</div>',
     "Proton": '<div>Yes.</div><div class="protonmail_quote"><div>On Monday, March 3rd, 2025,'
     ' Maya &lt;maya@shop.example&gt; wrote:</div><blockquote class="protonmail_quote" type="cite">'
     "Is it there?</blockquote></div>",
@@ -466,6 +486,22 @@ def test_a_quote_looks_as_it_did() -> None:
     assert split.quoted.startswith('<table><tr><td><p><font color="red">On Mon')
     assert split.visible.endswith("Yes.<br><br>")
     assert nh3.clean(split.visible).endswith("</p></td></tr></tbody></table>")
+
+
+def test_lines_that_no_tag_makes_are_cut_where_they_begin() -> None:
+    split = split_html("<pre>Yes.\n\nOn 1 March 2025, Maya wrote:\n&gt; Is it?\n\nCarol</pre>Bye.")
+    assert split.visible == "<pre>Yes.\n\nCarol</pre>Bye."
+    assert split.quoted == "<pre>On 1 March 2025, Maya wrote:\n&gt; Is it?\n\n"
+
+
+def test_where_the_place_of_a_line_is_not_known_all_is_shown() -> None:
+    markup = "<pre>Yes.\n&#10;\nOn 1 March 2025, Maya wrote:\n&gt; Is it?</pre>"
+    assert split_html(markup) == (markup, "")
+
+
+def test_a_split_is_a_pair() -> None:
+    visible, quoted = split_html("<p>Yes.</p><blockquote>Is it?</blockquote>")
+    assert (visible, html_to_text(quoted)) == ("<p>Yes.</p>", "> Is it?\n>")
 
 
 def test_what_no_one_sees_is_no_quote() -> None:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 from tickets.mail.reply_phrases import (
     ADDRESS_LAST,
+    ADDRESS_THEN_WROTE,
     ANY_FIELD,
     DATE,
     DATE_THEN_ADDRESS,
@@ -27,6 +28,7 @@ from tickets.mail.reply_phrases import (
     MIDDLE,
     MOBILE,
     MOBILE_GOES_ON,
+    NO_NAME,
     OPENER,
     ORIGINAL,
     OURS,
@@ -158,7 +160,7 @@ class _Reader:
             return self.without_rules(Cut(0, 0, self.end_of_words(0, len(lines))))
         if quote.is_forward:
             return Cut(0, 0, len(lines))
-        above = Cut(0, 0, self.signature_start(quote.start))
+        above = Cut(0, 0, self.signature_above(quote.start))
         if not self.has_words(0, quote.start):
             above = Cut(0, 0, len(lines))
         is_marked = self.is_quoted(quote.words)
@@ -240,11 +242,19 @@ class _Reader:
                 if first not in SEPARATES and line[-1] not in ENDS:
                     head = line[:FIELD_MAX_CHARS]
                     if not ((":" in head or "：" in head) and role_of(head)):
+                        if "@" in line and OPENER.match(head) and self.holds_introduction(line):
+                            return _Quote(n, n + 1)
                         continue
                 found = self.quote_at(n, line[:LINE_SEARCHED_CHARS].strip(BLANKS))
             if found:
                 return found
         return None
+
+    @staticmethod
+    def holds_introduction(line: str) -> bool:
+        """Whether the quote stands on the line of its introduction, as Yahoo's app writes it."""
+        match = ADDRESS_THEN_WROTE.search(line, 0, LINE_SEARCHED_CHARS)
+        return match is not None and DATE.search(line, 0, match.start()) is not None
 
     def quote_at(self, number: int, line: str) -> _Quote | None:
         """The quote whose beginning ends on this line."""
@@ -368,8 +378,10 @@ class _Reader:
     @staticmethod
     def goes_on_above(joined: str) -> bool:
         """Whether no introduction can begin with these words, blank line above or not."""
+        closes = joined.find(">")
         return (
             joined[:1] in "<>"
+            or (closes > 0 and "<" not in joined[:closes])
             or joined.startswith("mailto:")
             or WROTE_ALONE.match(joined.rstrip(":： ")) is not None
         )
@@ -387,6 +399,8 @@ class _Reader:
             return False
         date = DATE.search(words) is not None
         address = "@" in words
+        if not (address or quote_follows) and NO_NAME.search(words):
+            return False
         if at >= 0 or (address and words.endswith(" sent")):
             if date and (address or quote_follows or OPENER.match(words)):
                 return True
@@ -494,6 +508,14 @@ class _Reader:
         while (start := self.mark_start(self.mobile_start(end))) < end:
             end = start
         return end
+
+    def signature_above(self, quote: int) -> int:
+        """The same above a quote, which programs rule off."""
+        end = quote
+        while end and not self.lines[end - 1].strip(RULE_CHARS):
+            end -= 1
+        start = self.signature_start(end)
+        return start if start < end else self.signature_start(quote)
 
     def mobile_start(self, end: int) -> int:
         """Where the lines begin that a phone or a program has added below."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from tickets.mail.reply import Cut, find_cut
 from tickets.mail.reply_phrases import ANY_FIELD
@@ -38,7 +38,7 @@ _BEGINS = (
     r"|ms-outlook-mobile-reference-message|reply-intro|replyHeader|mail_android_quote"
 )
 NAMES = re.compile(r"""(?:class|id)\s*=\s*["']?([^"'<>]*)""", re.I)
-NAMED = re.compile(rf"(?:x_)*(?:({_HOLDS})|(?:{_BEGINS}))", re.I)
+NAMED = re.compile(rf"(?:x_|ydp[0-9a-f]*)*(?:({_HOLDS})|(?:{_BEGINS}))", re.I)
 # The line that Outlook draws above "From:"; others draw it above a signature.
 DRAWN = re.compile(r"border-top\s*:\s*(?:solid\s+#?(?:E1E1E1|B5C4DF)|#?(?:E1E1E1|B5C4DF)\s)", re.I)
 HINTS_MAX = 20
@@ -49,8 +49,7 @@ CLOSE_THEMSELVES = frozenset({"p", "li", "td", "th", "tr", "dd", "dt", "option"}
 OPEN_MAX = 60  # deeper, the quote is shown without the look that surrounds it
 
 
-@dataclass(frozen=True, slots=True)
-class HtmlSplit:
+class HtmlSplit(NamedTuple):
     visible: str
     quoted: str  # the cut-off quote and signature, "" if there is none
 
@@ -75,20 +74,26 @@ def _cut(markup: str, seen: str, lines: Lines, cut: Cut) -> HtmlSplit:
     total = len(lines.texts)
     if cut.tail == total and cut.start == cut.end:
         return HtmlSplit(markup, "")
-    tail = _place(markup, lines, cut.tail)
+    start, end, tail = (_place(markup, lines, n) for n in (cut.start, cut.end, cut.tail))
+    if min(start, end, tail) < 0:
+        return HtmlSplit(markup, "")
     if cut.start == cut.end:
         return HtmlSplit(markup[:tail], _open_tags(seen[:tail]) + markup[tail:])
-    start, end = _place(markup, lines, cut.start), _place(markup, lines, cut.end)
     quoted = _open_tags(seen[:start]) + markup[start:end]
     return HtmlSplit(markup[:start] + markup[end:tail], quoted + markup[tail:])
 
 
 def _place(markup: str, lines: Lines, number: int) -> int:
-    """Where in the markup the next line with words begins."""
-    for text, start in zip(lines.texts[number:], lines.starts[number:], strict=True):
-        if text.strip("> "):
-            return start
-    return len(markup)
+    """Where in the markup the next line with words begins; -1 if that is not known."""
+    texts, starts = lines.texts, lines.starts
+    while number < len(texts) and not texts[number].strip("> "):
+        number += 1
+    if number == len(texts):
+        return len(markup)
+    above = number - 1
+    while above >= 0 and not texts[above].strip("> "):
+        above -= 1
+    return starts[number] if above < 0 or starts[number] > starts[above] else -1
 
 
 # --- What the markup says ----------------------------------------------------------------------

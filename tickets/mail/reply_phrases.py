@@ -27,7 +27,7 @@ _wrote = (  # the colon follows
     "|เขียน|เขียนว่า|rašė|parašė|kirjutas"
 )
 WROTE_LAST = tuple(_wrote.split("|"))
-_WROTE_FIRST = "schrieb|skrev|schreef|geschreven|пишет|kirjoitti|írta|viết|napisał|yazdı"
+_WROTE_FIRST = "wrote,? on|schrieb|skrev|schreef|geschreven|пишет|kirjoitti|írta|viết|napisał|yazdı"
 _WE = "ich|wir|ihnen|dir|euch|jag|jeg|vi|ik|we|я|мы|вам|minä|me"  # "Am 3. März schrieb ich:"
 WROTE_LAST_CHARS = 30
 WROTE_FIRST = re.compile(rf"\b(?:{_WROTE_FIRST})\b(?P<ours> (?:{_WE})\b)?.{{1,120}}$", re.I)
@@ -42,6 +42,11 @@ OURS = re.compile(  # "as I wrote:"
     r"(?: have| had| already)?\s?$",
     re.I,
 )
+NO_NAME = re.compile(  # "On Monday at 10:00 my husband wrote:"; mail programs name somebody
+    r"\b(?:[Mm]y|[Oo]ur|[Yy]our|[Hh]is|[Hh]er|[Tt]heir|the|he|she|they|you|someone|somebody"
+    r"|[Mm]eine?|[Uu]nsere?|[Ii]hre?|er|sie|jemand|mon|ma|notre|votre|elle|quelqu'un|on m'a"
+    r"|mi|nuestr[oa]|alguien|mio|mia|nostr[oa]|qualcuno|mijn|onze|uw|iemand)\b"
+)
 OPENER = re.compile(
     r"^[\s>*_\-]{0,12}(?:(?:on|am|le|el|il|op|den|em|dnia|w dniu|dne|dňa|vào|på|pe|în|στις|в|от"
     r"|kl|quoting|zitat|citando|pada|dana)\b|\d|在|于)",
@@ -50,6 +55,9 @@ OPENER = re.compile(
 DATE = re.compile(r"\b[12]\d{3}\b|\d[:.h]\d\d|\b\d{1,2}[/.-]\d{1,2}[/.-]\d\d|[12]\d{3} ?[年년]")
 TIME = re.compile(r"\d[:.h]\d\d")
 ADDRESS_LAST = re.compile(r"[<(\[]\s*(?:mailto:)?[^\s<>()]+@[^\s<>()]+\s*[>)\]]\W{0,3}$")
+ADDRESS_THEN_WROTE = re.compile(
+    r"<[^\s<>@]{1,100}@[^\s<>@]{1,100}> ?(?:wrote|schrieb|a écrit|escribió|ha scritto) ?:\s"
+)
 DATE_THEN_ADDRESS = re.compile(r"^[12]\d{3}[/.-]\d\d?[/.-]\d\d?\b.{1,100}<\s?\S+@\S+>$")
 # Where an introduction goes on from somebody's own words on the same line.
 MIDDLE = re.compile(

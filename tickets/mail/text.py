@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import html
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
@@ -50,6 +51,7 @@ UNSURE_QUOTE = re.compile(r"""class\s*=\s*["']?gmail_quote["'\s]""", re.I)
 INDENTED = re.compile(r"border(?:-width|-style)?\s*:\s*(?:none|0)", re.I)
 CITED = re.compile(r"""type\s*=\s*["']?cite|border-left""", re.I)
 SPACES = "\n\r\t"
+LINE_BREAK = re.compile("\n")
 LIST_INDENT_MAX = 10
 QUOTE_DEPTH_MAX = 30
 
@@ -64,7 +66,8 @@ class Lines:
     """The lines of a page; the lists are of one length."""
 
     texts: list[str] = field(default_factory=list)
-    starts: list[int] = field(default_factory=list)  # where in the markup its tags begin
+    # Where in the markup the tags of a line begin; that of the line above, if it is not known.
+    starts: list[int] = field(default_factory=list)
     words: list[int] = field(default_factory=list)  # and its words
     unsure: set[int] = field(default_factory=set)  # lines marked with `>` that may be no quote
     tags: list[re.Match[str]] = field(default_factory=list)  # LINE_TAGs that open, with attributes
@@ -120,6 +123,7 @@ class _Page:
         self.lines = Lines()
         self.words: list[str] = []
         self.start = self.words_start = -1  # of the line that is being collected
+        self.rows: list[int] = []  # where its words go on after each of their line breaks
         self.bullet = ""
         self.quotes: list[str] = []  # for each open one what it is: "sure", "unsure" or "indent"
         self.depth = self.sure = 0  # how many of them are quotes, and surely
@@ -156,10 +160,13 @@ class _Page:
         self.depth += by if kind != "indent" else 0
         self.sure += by if kind == "sure" else 0
 
-    def say(self, text: str, start: int, words_start: int) -> None:
+    def say(self, text: str, start: int, words_start: int, rows: Sequence[int] = ()) -> None:
         if not self.words:
             self.start, self.words_start = start, words_start
         self.words.append(text)
+        if "\n" in text:
+            count = text.count("\n")
+            self.rows += rows if len(rows) == count else [-1] * count  # -1: not known
 
     def end_line(self, start: int, *, blank: bool = False) -> None:
         """End the line, if anything is on it; `blank` leaves a blank one below."""
@@ -170,9 +177,14 @@ class _Page:
             if line:
                 line = f"{self.bullet}{line}" if self.bullet else line
                 self.bullet = ""
-                for part in line.split("\n"):
+                start_of, words_start = self.start, self.words_start
+                for number, part in enumerate(line.split("\n")):
+                    if number and (row := self.rows[number - 1]) >= 0:
+                        start_of = words_start = row
                     marked = f"{mark} {part}".rstrip(" ") if mark else part
-                    self.add(marked, self.start, self.words_start)
+                    self.add(marked, start_of, words_start)
+            if self.rows:
+                self.rows = []
         if blank:
             texts = self.lines.texts
             if texts and texts[-1].strip("> "):
@@ -252,14 +264,18 @@ def _say(page: _Page, piece: str, at: int, opened: int) -> int:
     text = TAG.sub("", piece) if "<" in piece else piece
     if "&" in text:
         text = html.unescape(text)
-    if not page.pre:
+    rows: list[int] = []
+    if page.pre:
+        seen = TAG.sub(_blanks, piece) if "<" in piece else piece
+        rows = [at + match.end() for match in LINE_BREAK.finditer(seen)]
+    else:
         text = _one_space(text)
         if not page.words or page.words[-1].endswith((" ", "\n")):
             text = text.lstrip(" ")
         text = text.replace("\xa0", " ")
     if not text:
         return opened
-    page.say(text, at if opened < 0 else opened, at)
+    page.say(text, at if opened < 0 else opened, at, rows)
     return -1 if text.strip() else opened
 
 
