@@ -242,7 +242,7 @@ def test_an_automatic_answer_is_filed_and_reopens_nothing(alice: Viewer, ticket:
     row = come_in(mail("I am away.", in_reply_to=_id(ticket), auto_submitted="auto-replied"))
     ticket.refresh_from_db()
     assert (row.decision, ticket.status) == ("filed", "solved")
-    assert row.reason.startswith("It is an automatic mail.")
+    assert row.reason.startswith("It is an automatic reply.")
 
 
 REPORT = """\
@@ -321,7 +321,7 @@ def test_every_mail_of_the_corpora_is_filed_or_says_why_not(inbox: Inbox) -> Non
             assert (row.decision == "filed") == (row.message is not None), path
         else:
             assert (row.state, "no sender" in row.error) == ("failed", True), (path, row.error)
-    assert InboundEmail.objects.filter(decision="filed").count() > 350
+    assert InboundEmail.objects.filter(decision="filed").count() > 300
 
 
 def test_a_quote_is_folded_away_and_nothing_of_it_is_lost(inbox: Inbox) -> None:
