@@ -9,7 +9,7 @@ export function menus(page = document) {
 
   page.addEventListener("click", (event) => {
     for (const menu of page.querySelectorAll("[data-menu][open]")) {
-      const chosen = event.target.closest("[data-menu] .menu button");
+      const chosen = event.target.closest("[data-menu] .menu button:not([data-stays])");
       if (chosen || !menu.contains(event.target)) close(menu);
     }
   });
