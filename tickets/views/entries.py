@@ -45,7 +45,6 @@ class Delivery:
     state: str
     icon: str
     sentence: str
-    words: str = ""  # of their server
 
     @property
     def is_error(self) -> bool:
@@ -358,7 +357,7 @@ def deliveries(mails: list[dict[str, Any]]) -> list[Delivery]:
     for mail in mails:
         if came_back := returned(mail):
             state = "bounced" if mail["bounce_hard"] else "returned"
-            lines.append(Delivery(state, came_back.icon, came_back.sentence, came_back.words))
+            lines.append(Delivery(state, came_back.icon, came_back.sentence))
             continue
         match mail:
             case {"state": "done", "address": address}:

@@ -13,11 +13,8 @@ from tickets.operations.bounced import COMPLAINT
 
 @dataclass(frozen=True, slots=True)
 class Returned:
-    """`words` are their server's own."""
-
     icon: str
     sentence: str
-    words: str
 
 
 def returned(mail: dict[str, Any]) -> Returned | None:
@@ -27,13 +24,13 @@ def returned(mail: dict[str, Any]) -> Returned | None:
         return None
     values = {"address": mail["address"], "reason": _why(kind)}
     if kind == COMPLAINT:
-        return Returned("triangle-alert", _("Marked as spam: %(address)s") % values, "")
+        return Returned("triangle-alert", _("Marked as spam: %(address)s") % values)
     if mail["bounced_at"]:
         sentence = _("Bounced: %(address)s – %(reason)s")
     else:
         sentence = _("Delayed: %(address)s – %(reason)s")
     icon = "circle-alert" if mail["bounce_hard"] else "triangle-alert"
-    return Returned(icon, sentence % values, mail["bounce_reason"])
+    return Returned(icon, sentence % values)
 
 
 def _why(kind: str) -> str:
