@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from itertools import count
 from typing import Any
 
@@ -22,7 +21,7 @@ numbers = count(1)
 
 
 @pytest.fixture
-def tickets(stack: Stack) -> Iterator[tuple[int, int]]:
+def tickets(stack: Stack) -> tuple[int, int]:
     """Numbers of two tickets; the first has a second mail, about something else."""
     key = next(numbers)
     first = f"<m{key}-1@mail.example>"
@@ -44,7 +43,7 @@ def tickets(stack: Stack) -> Iterator[tuple[int, int]]:
         return stack.rows(leaks, f"Kettle {key} leaks.")
 
     stack.wait_until(there)
-    yield stack.row(sql, f"Grinder {key}")[0], stack.row(sql, f"Kettle {key}")[0]
+    return stack.row(sql, f"Grinder {key}")[0], stack.row(sql, f"Kettle {key}")[0]
 
 
 def card(page: Page, body: str) -> Any:

@@ -304,3 +304,14 @@ def test_two_who_move_mails_to_and_fro_do_not_wait_for_each_other(
             *(partial(move_message, who, of, seq, to=to) for who, of, seq, to in moves)
         )
         assert {str(each) for each in answers} == {str(ticket), str(other)}
+
+
+def test_that_a_mail_arrived_does_not_keep_an_empty_ticket_open(
+    alice: Viewer, other: Ticket, inbox: Inbox
+) -> None:
+    Inbox.objects.update(acknowledges=True)
+    row = come_in(mail(subject="Order 7").replace(b"Mon, 03 Mar 2025", b"Fri, 03 Mar 2125"))
+    ticket = Ticket.objects.get(conversation=row.conversation)
+    assert ticket.conversation.messages.filter(via="system", kind="reply").exists()
+    move_message(alice, ticket.number, 1, to=other.number)
+    assert now_of(ticket).status == "solved"

@@ -286,7 +286,8 @@ def _without(ticket: Ticket, message: Message, status_before: str | None) -> Non
 
     `status_before` is set where this message made it our turn.
     """
-    replies = ticket.conversation.messages.filter(kind=Message.Kind.REPLY)
+    # What the helpdesk says by itself, such as that a mail arrived, is nobody's word.
+    replies = ticket.conversation.messages.filter(kind=Message.Kind.REPLY, author__isnull=False)
     last = replies.select_related("author").order_by("seq").last()
     asked = asked_at(ticket)
     ticket.unread = ticket.unread and asked is not None
