@@ -316,7 +316,8 @@ def _write(
     (pk, channel, seq, after, message_pk, ids, seated, number, inbox, handler, was, rows) = found[0]
     conversation = Conversation(pk=pk, channel=channel, last_seq=seq, last_public_seq=seq)
     message.conversation, message.seq, message.pk = conversation, seq, message_pk
-    message.author_id = author.pk = ids[0]
+    author.pk = ids[0]
+    message.author = author  # again, or its new key would be looked up
     message._state.adding = False
     if files:
         files.are_written(message, rows if isinstance(rows, list) else json.loads(rows))
