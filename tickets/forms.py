@@ -229,6 +229,20 @@ class SeqForm(forms.Form):
     seq = forms.IntegerField(min_value=0, max_value=SEQ_MAX)
 
 
+class MoveForm(forms.Form):
+    """Where a message goes: a ticket by its number, as people write it, or a new one."""
+
+    to = forms.RegexField(r"^\s*#?\d{1,18}\s*$", required=False)
+    new = forms.BooleanField(required=False)
+
+    def clean(self) -> dict[str, Any]:
+        words = super().clean() or {}
+        if not words.get("new") and not words.get("to"):
+            raise ValidationError(_("Write the number of a ticket, such as 12."))
+        number = words.get("to", "").strip().removeprefix("#")
+        return {"to": None if words.get("new") else int(number)}
+
+
 class TimelineForm(forms.Form):
     """Which part of a timeline: what came after a place, or what stood before it."""
 

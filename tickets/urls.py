@@ -20,6 +20,7 @@ ticket = [
     path("messages/<int:seq>/", fragments.message, name="message"),
     path("messages/<int:seq>/original/", fragments.original, name="original"),
     path("messages/<int:seq>/deliver/", acts.deliver, name="deliver"),
+    path("messages/<int:seq>/move/", acts.move, name="move"),
     path("messages/<int:seq>/take-back/", acts.take_back_reply, name="take-back"),
     path("copies/<int:seat>/leave-out/", acts.leave_out_copy, name="leave-out"),
     path("about/", fragments.about, name="about"),

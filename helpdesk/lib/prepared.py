@@ -76,6 +76,13 @@ class Prepared(Generic[M]):
         return Plan(queryset.model, names, sql, tuple(params), places)
 
 
+def fetched(statement: str, values: dict[str, Any]) -> list[tuple[Any, ...]]:
+    """The rows of a statement of our own, whose text is always the same."""
+    with _cursor() as cursor:
+        cursor.execute(statement, values)
+        return list(cursor.fetchall())
+
+
 def save(row: Model, *names: str) -> None:
     """As `row.save(update_fields=names)`, for a row that is in the database."""
     sql, fields = _update(type(row), names)

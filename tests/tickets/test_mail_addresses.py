@@ -6,7 +6,7 @@ import pytest
 from pytest_django import Settings
 
 from tickets.mail.addresses import conversations_named, is_address, reply_address, without_tag
-from tickets.mail.threading import IDS_MAX, Known, looked_up, match
+from tickets.mail.joining import IDS_MAX, Known, looked_up, match
 
 
 def test_a_reply_address_names_its_conversation() -> None:
@@ -56,14 +56,20 @@ def known(one: str, conversation: int, seq: int = 1) -> Known:
 
 
 def test_the_token_counts_more_than_the_headers() -> None:
-    found = match(tokens=[known("", 1)], in_reply_to="a", references=["a"], known=[known("a", 2)])
+    found = match(
+        tokens=[known("", 1)], in_reply_to="a", references=["a"], ours=[], theirs=[known("a", 2)]
+    )
     assert found is not None
     assert (found.conversation_id, found.reason) == (1, "The reply address named #101.")
 
 
 def test_in_reply_to_counts_more_than_references() -> None:
     found = match(
-        tokens=[], in_reply_to="b", references=["a"], known=[known("a", 1), known("b", 2, 12)]
+        tokens=[],
+        in_reply_to="b",
+        references=["a"],
+        ours=[],
+        theirs=[known("a", 1), known("b", 2, 12)],
     )
     assert found is not None
     assert found.reason == "In-Reply-To matched message 12 of #102."
@@ -71,7 +77,9 @@ def test_in_reply_to_counts_more_than_references() -> None:
 
 def test_an_id_of_several_conversations_decides_nothing() -> None:
     """Programs that give each mail the same id must not bring strangers together."""
-    found = match(tokens=[], in_reply_to="a", references=[], known=[known("a", 1), known("a", 2)])
+    found = match(
+        tokens=[], in_reply_to="a", references=[], ours=[], theirs=[known("a", 1), known("a", 2)]
+    )
     assert found is None
 
 

@@ -242,7 +242,7 @@ def test_an_automatic_answer_is_filed_and_reopens_nothing(alice: Viewer, ticket:
     row = come_in(mail("I am away.", in_reply_to=_id(ticket), auto_submitted="auto-replied"))
     ticket.refresh_from_db()
     assert (row.decision, ticket.status) == ("filed", "solved")
-    assert row.reason.startswith("It is an automatic mail.")
+    assert row.reason.startswith("It is an automatic reply.")
 
 
 REPORT = """\
@@ -321,7 +321,7 @@ def test_every_mail_of_the_corpora_is_filed_or_says_why_not(inbox: Inbox) -> Non
             assert (row.decision == "filed") == (row.message is not None), path
         else:
             assert (row.state, "no sender" in row.error) == ("failed", True), (path, row.error)
-    assert InboundEmail.objects.filter(decision="filed").count() > 350
+    assert InboundEmail.objects.filter(decision="filed").count() > 300
 
 
 def test_a_quote_is_folded_away_and_nothing_of_it_is_lost(inbox: Inbox) -> None:
@@ -337,21 +337,20 @@ def test_a_uid_is_recorded_once(inbox: Inbox) -> None:
     assert record_inbound(mail(), mailbox=mailbox, uidvalidity=2, uid=7) is not None
 
 
-def test_a_mail_costs_at_most_twelve_queries_and_a_reply_ten(ticket: Ticket, alice: Viewer) -> None:
+def test_a_mail_costs_six_queries_and_eight_with_files(ticket: Ticket, alice: Viewer) -> None:
     make.say(alice, ticket, "Hello.")
-    with counted() as new_sender:
-        come_in(mail(sender="dave@mail.example"))
-    with counted() as known_sender:
-        come_in(mail())
-    with counted() as reply:
-        come_in(mail(in_reply_to=_id(ticket)))
-    costs = [
-        len([sql for sql in some if "SAVEPOINT" not in sql]) - 1  # the test's own refresh
-        for some in (new_sender, known_sender, reply)
-    ]
-    assert costs[0] <= 12, new_sender
-    assert costs[1] <= 10, known_sender
-    assert costs[2] <= 11, reply  # one of them is the lookup of the id by this test
+    in_reply_to = _id(ticket)
+    costs = []
+    for raw in (
+        mail(sender="dave@mail.example"),
+        mail(cc="erin@mail.example, frank@mail.example"),
+        mail(in_reply_to=in_reply_to),
+        mail(files={"a.txt": ("text/plain", b"one"), "b.txt": ("text/plain", b"two")}),
+    ):
+        with counted() as statements:
+            come_in(raw)
+        costs.append(len([sql for sql in statements if "SAVEPOINT" not in sql]) - 1)  # our refresh
+    assert costs == [6, 6, 6, 8]
 
 
 def file_at_once(*rows: InboundEmail) -> None:

@@ -264,9 +264,9 @@ def mailed(ticket: Ticket) -> InboundEmail:
 def test_a_mail_says_why_it_was_filed_here(
     enter: Enter, alice: Viewer, ticket: Ticket, mailed: InboundEmail
 ) -> None:
-    said = text_of(enter(alice).get(f"/tickets/{ticket.number}/"))
-    assert "How it was filed" in said
-    assert mailed.reason in said
+    response = enter(alice).get(f"/tickets/{ticket.number}/")
+    assert 'aria-label="Why it is here"' in response.content.decode()
+    assert mailed.reason in text_of(response)
 
 
 def test_the_original_of_a_mail_comes_byte_for_byte_and_is_never_shown(

@@ -8,6 +8,7 @@ from tickets.operations.assistant import (
     switch_assistant,
 )
 from tickets.operations.conversations import mark_read, post_note, post_reply, start_chat
+from tickets.operations.moving import move_message
 from tickets.operations.opening import open_ticket_by_mail
 from tickets.operations.taking_back import Draft, take_back
 from tickets.operations.tickets import assign_ticket, mark_seen, reopen_ticket, solve_ticket
@@ -20,6 +21,7 @@ __all__ = [
     "mark_read",
     "mark_seen",
     "may_answer",
+    "move_message",
     "open_ticket_by_mail",
     "post_answer",
     "post_note",

@@ -20,7 +20,7 @@ from tickets.models import Message, OutgoingEmail, Ticket
 from tickets.operations.enclosures import with_files
 from tickets.operations.letters import letter_for
 from tickets.operations.sign_in import route_of
-from tickets.operations.timeline import append_change, locked, ticket_of
+from tickets.operations.timeline import locked, ticket_of, ticket_reopens
 from tickets.queries import undelivered_mails
 
 log = logging.getLogger(__name__)
@@ -76,18 +76,8 @@ def deliver(outgoing: OutgoingEmail) -> None:
 def _undelivered(outgoing: OutgoingEmail) -> None:
     """The customer has not heard us, so it is our turn again, and the lists show it."""
     ticket = ticket_of(locked(outgoing.message.conversation_id))
-    if ticket is None:
-        return
-    was = ticket.status
-    ticket.unread = True
-    if was != Ticket.Status.OPEN:
-        ticket.status, ticket.solved_at, ticket.waiting_since = Ticket.Status.OPEN, None, now()
-    ticket.save(update_fields=["unread", "status", "solved_at", "waiting_since"])
-    if was != ticket.status:
-        append_change(
-            ticket, "status", was, ticket.status, author=None, via="system", reason="undelivered"
-        )
-    events.ticket_changed(ticket)
+    if ticket is not None:
+        ticket_reopens(ticket, reason="undelivered")
 
 
 def retry_delivery(viewer: Viewer, number: int, seq: int) -> int:

@@ -3,43 +3,27 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
-from uuid import UUID
 
 from django.conf import settings
-from django.db import connection
 from django.utils.translation import gettext as _
 
-from attachments.checks import state_of_mailed, wants_check
-from attachments.models import Attachment, Blob, Check
-from attachments.names import safe_name
 from attachments.operations import keep
 from helpdesk.lib import work
 from helpdesk.lib.errors import GiveUp
 from tickets.mail import fetch_imap, fetch_pop3
 from tickets.mail.addresses import is_address
-from tickets.mail.bounce import Bounce
-from tickets.mail.parse import Attachment as MailFile
+from tickets.mail.joining import IDS_MAX, Match, match
+from tickets.mail.machines import Nature
 from tickets.mail.parse import ParsedEmail, parse_email
-from tickets.mail.threading import IDS_MAX, Match, match
-from tickets.models import (
-    Conversation,
-    InboundEmail,
-    Mailbox,
-    Message,
-    MessageFile,
-    Participant,
-    Person,
-)
-from tickets.models.files import CONTENT_ID_MAX_CHARS as ID_MAX_CHARS
+from tickets.mail.subjects import is_another_matter, matter
+from tickets.models import InboundEmail, Mailbox, Message, Person, Ticket
 from tickets.models.tickets import SUBJECT_MAX_CHARS
 from tickets.operations.acknowledging import acknowledge
-from tickets.operations.files import remember_files
-from tickets.operations.people import give_address, new_person
-from tickets.operations.related import Facts, look_up
+from tickets.operations.bounced import note_complaint, note_report
+from tickets.operations.mail_entries import MailFiles, Written, join_with, name_of, open_with
+from tickets.operations.people import give_address
+from tickets.operations.related import WRITTEN, Facts, Guest, look_up
 from tickets.operations.sign_in import access_token
 from tickets.operations.stored import raw_of
 from tickets.operations.timeline import (
@@ -47,10 +31,7 @@ from tickets.operations.timeline import (
     append_change,
     append_entry,
     locked,
-    open_ticket,
-    ticket_hears,
     ticket_of,
-    write_entry,
 )
 
 Decision = InboundEmail.Decision
@@ -72,7 +53,8 @@ def file_inbound(row: InboundEmail) -> None:
         raw = _fetched_again(row)
     mail = parse_email(raw)
     about = _about(row, mail)
-    if mail.bounce is None and not (mail.sender and is_address(mail.sender.email)):
+    is_news = mail.nature in {Nature.REPORT, Nature.COMPLAINT}  # often of nobody
+    if not is_news and not (mail.sender and is_address(mail.sender.email)):
         InboundEmail.objects.filter(pk=row.pk, lease=row.lease).update(**about)
         raise GiveUp("It names no sender: nobody could be answered.")
     blobs = keep([file.content for file in mail.attachments]) if mail.attachments else []
@@ -82,72 +64,6 @@ def file_inbound(row: InboundEmail) -> None:
         decided = _decide(row, mail, facts)
         fields |= about | decided
         fields["reason"] = fields["reason"][:REASON_MAX_CHARS]
-
-
-# All rows of every file in one statement, in the order in which the mail has them.
-ATTACH = """
-WITH given AS (
-    SELECT * FROM unnest(%s::uuid[], %s::varchar[], %s::varchar[], %s::bigint[], %s::boolean[],
-                         %s::varchar[])
-        WITH ORDINALITY AS one (uuid, state, name, blob_id, inline, content_id, place)
-), attached AS (
-    INSERT INTO attachments_attachment (uuid, state, name, blob_id, created_at, claimed_at)
-    SELECT uuid, state, name, blob_id, now(), now() FROM given ORDER BY place
-    RETURNING id, uuid
-), shown AS (
-    INSERT INTO tickets_messagefile (message_id, attachment_id, inline, content_id)
-    SELECT %s, attached.id, inline, content_id
-      FROM given JOIN attached USING (uuid) ORDER BY place
-), checked AS (
-    INSERT INTO attachments_check (attachment_id, state, attempts, due_at, error)
-    SELECT attached.id, 'queued', 0, now(), ''
-      FROM attached WHERE uuid = ANY(%s::uuid[])
-    RETURNING id, attachment_id
-)
-SELECT attached.uuid, attached.id, checked.id
-  FROM attached LEFT JOIN checked ON checked.attachment_id = attached.id
-"""
-
-
-def _attaching(files: Sequence[MailFile], blobs: Sequence[Blob]) -> Callable[[Message], None]:
-    """What writes the rows of a mail's files, for the message that it became."""
-
-    def attach(message: Message) -> None:
-        made = [
-            MessageFile(
-                message=message,
-                attachment=Attachment(
-                    name=safe_name(file.name), blob=blob, state=state_of_mailed(blob)
-                ),
-                inline=file.inline,
-                content_id=file.content_id[:ID_MAX_CHARS],
-            )
-            for file, blob in zip(files, blobs, strict=True)
-        ]
-        by_uuid = {file.attachment.uuid: file.attachment for file in made}
-        unknown = _to_check(by_uuid.values())
-        columns = zip(*(_columns(file) for file in made), strict=True)
-        with connection.cursor() as cursor:
-            cursor.execute(ATTACH, [*map(list, columns), message.pk, unknown])
-            for uuid, attachment_id, check_id in cursor.fetchall():
-                by_uuid[uuid].pk = attachment_id
-                if check_id is not None:
-                    work.ring_on_commit(Check(pk=check_id))
-        remember_files(message, made)
-
-    return attach
-
-
-def _to_check(files: Iterable[Attachment]) -> list[UUID]:
-    """Each that waits for it, and one of those that show the same bytes otherwise."""
-    waiting = [one for one in files if one.state == Attachment.State.CHECKING]
-    first = {one.stored.pk: one for one in files if wants_check(one.stored)}
-    return list({one.uuid for one in (*waiting, *first.values())})
-
-
-def _columns(file: MessageFile) -> tuple[Any, ...]:
-    one = file.attachment
-    return one.uuid, one.state, one.name, one.stored.pk, file.inline, file.content_id
 
 
 def _fetched_again(row: InboundEmail) -> bytes:
@@ -191,6 +107,7 @@ def _about(row: InboundEmail, mail: ParsedEmail) -> dict[str, Any]:
         "from_address": mail.sender.email[:254] if mail.sender else "",
         "problems": list(dict.fromkeys([*row.problems, *mail.problems]))[:PROBLEMS_MAX],
         "file_count": len(mail.attachments),
+        "nature": str(mail.nature),
     }
 
 
@@ -216,15 +133,27 @@ def _join_or_open(row: InboundEmail, mail: ParsedEmail, facts: Facts) -> dict[st
         tokens=facts.tokens,
         in_reply_to=mail.in_reply_to,
         references=[*mail.returned_ids, *mail.references],
-        known=[*facts.ours, *facts.theirs],
+        ours=facts.ours,
+        theirs=facts.theirs,
     )
-    if mail.bounce is not None and (found or mail.bounce.is_standard or not facts.sender):
-        return _file_report(row, mail, facts, mail.bounce, found)
+    match mail.nature:
+        case Nature.REPORT:
+            return _file_report(row, mail, facts, found)
+        case Nature.COMPLAINT:
+            return note_complaint(mail, facts) or _ignored(
+                "It is a complaint about a mail that we did not send."
+            )
+    if facts.is_ours:
+        return _ignored("It is our own mail, come back: only we give its reply address.")
     if found is None:
+        if mail.nature == Nature.VACATION:
+            return _ignored("It is an automatic reply that answers no mail we know.")
         return _open(row, mail, facts)
     writer = facts.staff or facts.person
     if writer is not None and writer.user_id is not None:
         return _file_as_note(row, mail, facts, writer, found)
+    if mail.nature in WRITTEN and is_another_matter(mail.subject, found.closed_subject or ""):
+        return _continue(row, mail, facts, found)
     return _join(row, mail, facts, found)
 
 
@@ -242,14 +171,18 @@ def _filed(message: Message, reason: str) -> dict[str, Any]:
 
 
 def _file_report(
-    row: InboundEmail, mail: ParsedEmail, facts: Facts, bounce: Bounce, found: Match | None
+    row: InboundEmail, mail: ParsedEmail, facts: Facts, found: Match | None
 ) -> dict[str, Any]:
-    """A delivery report is for staff: what we sent did not arrive."""
+    """What became of a mail of ours, noted on it; a note for staff where we cannot tell which."""
+    if mail.bounce is None:
+        return _ignored("It is a report that a mail arrived or was read.")
+    if decided := note_report(mail.bounce, mail, facts):
+        return decided
     if found is None:
         return _ignored("It is a delivery report that belongs to no conversation.")
-    recipient = bounce.recipient or _("a recipient")
+    recipient = mail.bounce.recipient or _("a recipient")
     words = _("A mail to %(recipient)s was not delivered.") % {"recipient": recipient}
-    body = f"{words}\n{bounce.status} {bounce.reason}".strip()
+    body = f"{words}\n{mail.bounce.status} {mail.bounce.reason}".strip()
     message = _note(row, mail, facts, found, author=None, body=body, quoted=mail.text)
     return _filed(message, f"It is a delivery report. {found.reason}")
 
@@ -273,165 +206,134 @@ def _note(
     body: str,
     quoted: str,
 ) -> Message:
+    files = MailFiles(mail.attachments, facts.blobs)
     note = Message(
         kind=Message.Kind.NOTE,
         via=Message.Via.EMAIL,
         author=author,
         body=body,
         quoted=quoted[: settings.MESSAGE_MAX_CHARS],
-        file_count=len(facts.blobs),
+        file_count=len(files),
         created_at=row.received_at,
     )
-    return append_entry(locked(found.conversation_id), note, **_files(mail, facts))
+    return append_entry(
+        locked(found.conversation_id),
+        note,
+        searched_too=files.names,
+        attach=files.attach if files else None,
+    )
 
 
-def _open(row: InboundEmail, mail: ParsedEmail, facts: Facts) -> dict[str, Any]:
+def _open(
+    row: InboundEmail, mail: ParsedEmail, facts: Facts, *, continues: int | None = None
+) -> dict[str, Any]:
     if facts.inbox_id is None:
         raise GiveUp("There is no inbox in which a ticket could be opened.")
-    person = facts.person or facts.staff or _new_person(mail, facts.sender)
-    if person is facts.staff:
-        give_address(person, facts.sender)
-    conversation = _new_conversation(person)
-    message = _reply(row, mail, facts, person)
-    write_entry(conversation, message, after=0, **_files(mail, facts, searched_too=mail.subject))
-    ticket = open_ticket(
-        conversation,
+    if facts.person is None and facts.staff is not None:
+        give_address(facts.staff, facts.sender)
+    author, message, files = _reply(row, mail, facts)
+    written = open_with(
+        message,
+        author,
+        files,
+        _people(facts),
         inbox_id=facts.inbox_id,
-        requester=person,
-        subject=mail.subject or message.body,
-        first=message,
+        subject=mail.subject,
+        continues=continues,
     )
+    ticket = written.ticket
     announce(ticket, message, role="customer")
     if facts.acknowledges:
-        acknowledge(ticket, person, facts.sender, mail)
+        acknowledge(ticket, author, facts.sender, mail)
+    if continues is not None:
+        append_change(ticket, "continues", None, continues, author=None, via=Message.Via.SYSTEM)
     why = "it answers no mail we know" if mail.in_reply_to else "it answers no mail"
     return _filed(message, f"Opened #{ticket.number}: {why}.")
+
+
+def _continue(row: InboundEmail, mail: ParsedEmail, facts: Facts, found: Match) -> dict[str, Any]:
+    """Another matter in an answer to a ticket that was solved long ago: a ticket of its own, which
+    names the old one. Who writes about it once more by the same way joins that."""
+    subject = matter(mail.subject)
+    since = Ticket.objects.filter(continues=found.ticket_number).order_by("-number")
+    for later in since[:5]:
+        if matter(later.subject) == subject:
+            reason = f"It has the subject of #{later.number}, which continues the ticket it answers"
+            there = Match(later.conversation_id, f"{reason}. {found.reason}")
+            return _join(row, mail, facts, there)
+    decided = _open(row, mail, facts, continues=found.ticket_number)
+    message = decided["message"]
+    old = ticket_of(locked(found.conversation_id))
+    number = message.conversation.ticket.number
+    if old is not None:
+        append_change(old, "continued", None, number, author=None, via=Message.Via.SYSTEM)
+    reason = f"Opened #{number}: another subject, and #{found.ticket_number} was solved long ago."
+    return decided | {"reason": f"{reason} {found.reason}"}
 
 
 def _join(row: InboundEmail, mail: ParsedEmail, facts: Facts, found: Match) -> dict[str, Any]:
     """Say it in the conversation it answers. Nobody is mailed a copy: the sender chose in their
     own mail program who gets one. Who is new here hears every reply from now on, unless a machine
     wrote: an answer to that reaches nobody, or another machine."""
-    person = facts.person or _new_person(mail, facts.sender)
-    place = _take_place(found.conversation_id, person)
-    conversation = place.conversation
-    if place.seat_id is None:
-        Participant.objects.create(
-            conversation=conversation,
-            person=person,
-            role=Participant.Role.CUSTOMER,
-            reach=Participant.Reach.EMAIL,
-            sees_after_seq=conversation.last_seq - 1,
-            left_at=row.received_at if mail.auto_submitted else None,
-        )
-    elif mail.auto_submitted:
-        pass  # a machine changes nothing about who hears how
-    elif place.left_at is not None or place.reach != Participant.Reach.EMAIL:
-        Participant.objects.filter(pk=place.seat_id).update(
-            left_at=None, reach=Participant.Reach.EMAIL
-        )
-    message = _reply(row, mail, facts, person)
-    write_entry(conversation, message, after=place.after, **_files(mail, facts))
-    if ticket := ticket_of(conversation):
-        ticket_hears(ticket, message, role="customer", reopens=not mail.auto_submitted)
-        announce(ticket, message, role="customer")
-        if place.seat_id is None and not mail.auto_submitted:  # say who hears from now on
-            append_change(
-                ticket, "participant", None, facts.sender, author=person, via=Message.Via.EMAIL
-            )
-    reason = f"It is an automatic mail. {found.reason}" if mail.auto_submitted else found.reason
-    return _filed(message, reason)
+    is_answer = mail.nature == Nature.VACATION
+    hears = mail.nature != Nature.GENERATED or mail.may_be_answered
+    author, message, files = _reply(row, mail, facts)
+    written = join_with(
+        message,
+        author,
+        files,
+        _people(facts),
+        conversation_id=found.conversation_id,
+        is_heard=not is_answer,
+        left_at=None if hears and not is_answer else row.received_at,
+    )
+    if is_answer:
+        return _filed(message, f"It is an automatic reply. {found.reason}")
+    if written.has_ticket:
+        announce(written.ticket, message, role="customer")
+        _say_what_changed(written, facts, hears=hears)
+    return _filed(message, found.reason)
 
 
-def _files(mail: ParsedEmail, facts: Facts, *, searched_too: str = "") -> dict[str, Any]:
-    """How the entry that a mail becomes shows its files, and is found by their names."""
-    if not facts.blobs:
-        return {"searched_too": searched_too}
-    names = " ".join(file.name for file in mail.attachments if not file.inline)
-    return {
-        "searched_too": f"{searched_too} {names}",
-        "attach": _attaching(mail.attachments, facts.blobs),
-    }
+def _say_what_changed(written: Written, facts: Facts, *, hears: bool) -> None:
+    ticket, author = written.ticket, written.message.author
+
+    def say(field: str, old: str | None, new: str) -> None:
+        append_change(ticket, field, old, new, author=author, via=Message.Via.EMAIL)
+
+    if written.was == Ticket.Status.SOLVED:
+        say("status", written.was, Ticket.Status.OPEN)
+    if hears and facts.sender in written.seated:
+        say("participant", None, facts.sender)
+    copied = [address for address in written.seated if address != facts.sender]
+    if copied:
+        say("copied", None, ", ".join(copied))
 
 
-def _reply(row: InboundEmail, mail: ParsedEmail, facts: Facts, person: Person) -> Message:
+def _reply(row: InboundEmail, mail: ParsedEmail, facts: Facts) -> tuple[Person, Message, MailFiles]:
     body, quoted = _body(mail)
-    return Message(
+    author = facts.person or facts.staff or Person()
+    author.name = author.name or name_of(_people(facts)[0])
+    files = MailFiles(mail.attachments, facts.blobs)
+    message = Message(
         kind=Message.Kind.REPLY,
         audience=Message.Audience.EVERYONE,
         via=Message.Via.EMAIL,
-        author=person,
+        author=author,
         body=body,
         quoted=quoted,
-        file_count=len(facts.blobs),
+        file_count=len(files),
         created_at=row.received_at,
     )
+    return author, message, files
 
 
-NEW_CONVERSATION = """
-WITH conversation AS (
-    INSERT INTO tickets_conversation (channel, last_seq, last_public_seq, created_at)
-    VALUES ('email', 1, 1, %s) RETURNING id
-)
-INSERT INTO tickets_participant
-    (conversation_id, person_id, role, reach, sees_after_seq, last_read_seq)
-SELECT id, %s, 'customer', 'email', 0, 0 FROM conversation
-RETURNING conversation_id
-"""
-
-
-def _new_person(mail: ParsedEmail, address: str) -> Person:
-    return new_person(mail.sender.name if mail.sender else "", address)
-
-
-def _new_conversation(person: Person) -> Conversation:
-    """A conversation of one customer, whose first place is taken."""
-    conversation = Conversation(channel=Conversation.Channel.EMAIL, last_seq=1, last_public_seq=1)
-    with connection.cursor() as cursor:
-        cursor.execute(NEW_CONVERSATION, [conversation.created_at, person.pk])
-        (conversation.pk,) = cursor.fetchall()[0]
-    return conversation
-
-
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """The next place in a timeline, ours until the transaction ends, and the person's seat."""
-
-    conversation: Conversation
-    after: int
-    seat_id: int | None
-    left_at: datetime | None
-    reach: str | None
-
-
-# Lock, next place and seat in one statement. The seat is read as it was before the lock was
-# waited for, which is as good: only mail of this sender seats them, and that waits elsewhere.
-TAKE_PLACE = """
-WITH was AS (
-    SELECT c.id, c.last_public_seq AS after, p.id AS seat_id, p.left_at, p.reach
-      FROM tickets_conversation c
-      LEFT JOIN tickets_participant p ON p.conversation_id = c.id AND p.person_id = %s
-     WHERE c.id = %s
-       FOR NO KEY UPDATE OF c
-)
-UPDATE tickets_conversation c
-   SET last_seq = c.last_seq + 1, last_public_seq = c.last_seq + 1
-  FROM was
- WHERE c.id = was.id
-RETURNING c.id, c.channel, c.last_seq, c.last_public_seq, c.created_at,
-          was.after, was.seat_id, was.left_at, was.reach
-"""
-
-
-def _take_place(conversation_id: int, person: Person) -> _Place:
-    with connection.cursor() as cursor:
-        cursor.execute(TAKE_PLACE, [person.pk, conversation_id])
-        found = cursor.fetchone()
-    if found is None:
-        raise LookupError(f"Conversation {conversation_id} is gone.")  # tried again later
-    names = ("id", "channel", "last_seq", "last_public_seq", "created_at")
-    conversation = Conversation.from_db("default", names, found[:5])
-    return _Place(conversation, *found[5:])
+def _people(facts: Facts) -> list[Guest]:
+    """Who takes part, the writer first."""
+    writer = facts.person or facts.staff
+    if writer is not None:
+        return [Guest(writer.pk, writer.name, facts.sender), *facts.guests]
+    return [Guest(None, facts.sender_name, facts.sender), *facts.guests]
 
 
 def _body(mail: ParsedEmail) -> tuple[str, str]:

@@ -102,8 +102,7 @@ def write_entry(
     """
     message.conversation, message.seq = conversation, conversation.last_seq
     if message.body or message.file_count:
-        author = message.author.name if message.author else ""
-        text = words_of(fold(f"{searched_too} {author} {message.body}"[:SEARCHED_CHARS]))
+        text = searched(message, searched_too)
         prepared.insert(message, search=("to_tsvector('simple', %s)", text))
     else:
         prepared.insert(message)
@@ -111,6 +110,12 @@ def write_entry(
         attach(message)
     events.message_posted(conversation, message, after=after)
     return message
+
+
+def searched(message: Message, searched_too: str = "") -> str:
+    """The words that a message is found by: its own, its author's name, and `searched_too`."""
+    author = message.author.name if message.author else ""
+    return words_of(fold(f"{searched_too} {author} {message.body}"[:SEARCHED_CHARS]))
 
 
 def append_change(
@@ -209,7 +214,8 @@ def ticket_hears(ticket: Ticket, message: Message, *, role: str, reopens: bool =
         if role == "staff" and ticket.first_reply_at is None:
             ticket.first_reply_at = max(message.created_at, ticket.opened_at)
         ticket.unread = False
-    ticket.last_message_at = message.created_at
+    # A mail may have been written, and a message moved here, after what came meanwhile.
+    ticket.last_message_at = max(ticket.last_message_at, message.created_at)
     ticket.last_preview = line_of(message)
     ticket.last_author_name = message.author.name if message.author else ""
     prepared.save(
@@ -225,6 +231,21 @@ def ticket_hears(ticket: Ticket, message: Message, *, role: str, reopens: bool =
     )
     if was == Ticket.Status.SOLVED != ticket.status:
         append_change(ticket, "status", was, ticket.status, author=message.author, via=message.via)
+
+
+def ticket_reopens(ticket: Ticket, *, reason: str) -> None:
+    """It is our turn again although nobody wrote, and the lists show it: the customer has not
+    heard us. `reason` is what the change line tells."""
+    was = ticket.status
+    ticket.unread = True
+    if was != Ticket.Status.OPEN:
+        ticket.status, ticket.solved_at, ticket.waiting_since = Ticket.Status.OPEN, None, now()
+    prepared.save(ticket, "unread", "status", "solved_at", "waiting_since")
+    if was != ticket.status:
+        append_change(
+            ticket, "status", was, ticket.status, author=None, via="system", reason=reason
+        )
+    events.ticket_changed(ticket)
 
 
 def line_of(message: Message) -> str:

@@ -14,11 +14,12 @@ from django.views.decorators.http import require_POST
 from attachments.uploads import upload_json
 from helpdesk.lib.errors import Refused
 from tickets.access import access_ticket, viewer_for
-from tickets.forms import AssignForm, ComposerForm, SeqForm
+from tickets.forms import AssignForm, ComposerForm, MoveForm, SeqForm
 from tickets.models import Message
 from tickets.operations import (
     assign_ticket,
     mark_seen,
+    move_message,
     post_note,
     post_reply,
     reopen_ticket,
@@ -102,6 +103,18 @@ def deliver_all(request: DeskRequest) -> HttpResponse:
     """Try again to send everything that did not arrive."""
     retry_all_failed(viewer_for(request.user))
     return redirect(f"{reverse('tickets:list')}?view=undelivered")
+
+
+@require_POST
+@desk_page
+def move(request: DeskRequest, number: int, seq: int) -> HttpResponse:
+    """Move a message to another ticket. The page stays with the old one, whose line links."""
+    viewer = viewer_for(request.user)
+    form = MoveForm(request.POST)
+    if not form.is_valid():
+        raise Refused(_("Write the number of a ticket, such as 12."))
+    move_message(viewer, number, seq, to=form.cleaned_data["to"])
+    return HttpResponse(status=204) if request.htmx else _back(request, number)
 
 
 @require_POST

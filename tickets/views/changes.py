@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
@@ -16,6 +17,8 @@ def change_sentence(message: Message, viewer: Viewer) -> SafeString:
     who = _who(message, viewer)
     by_assistant = message.author is not None and message.author.is_assistant
     match change:
+        case {"field": "status", "new": "solved", "reason": "moved"}:
+            return format_html(_("{who} solved this: nothing is left in it"), who=who)
         case {"field": "status", "new": "solved"}:
             return format_html(_("{who} solved this"), who=who)
         case {"field": "status", "new": "open", "reason": "undelivered"}:
@@ -60,6 +63,21 @@ def change_sentence(message: Message, viewer: Viewer) -> SafeString:
             return format_html(_("{who} took {old} out of copy"), who=who, old=_name(old))
         case {"field": "copied", "new": str(new)}:
             return format_html(_("{who} put {new} in copy"), who=who, new=_name(new))
+        case {"field": "continues", "new": int(new)}:
+            return format_html(_("This continues {ticket}"), ticket=_ticket(new))
+        case {"field": "continued", "new": int(new)}:
+            return format_html(_("This is continued in {ticket}"), ticket=_ticket(new))
+        case {"field": "moved", "new": int(new), "by": str(author)}:
+            return format_html(
+                _("{who} moved a message by {author} to {ticket}"),
+                who=who,
+                author=_name(author),
+                ticket=_ticket(new),
+            )
+        case {"field": "delivery", "new": "complaint", "address": str(address)}:
+            return format_html(_("{who} marked a mail as spam"), who=_name(address))
+        case {"field": "delivery", "address": str(address)}:
+            return format_html(_("A mail to {address} bounced"), address=_name(address))
         case {"field": "participant", "new": str(new)}:
             return format_html(_("{who} joined by mail from {new}"), who=who, new=_name(new))
         case _:
@@ -82,6 +100,10 @@ def change_icon(message: Message) -> str:
             return "circle-dot"
         case {"field": "assignee"}:
             return "user-check"
+        case {"field": "delivery"}:
+            return "triangle-alert"
+        case {"field": "continues" | "continued" | "moved"}:
+            return "external-link"
         case _:
             return "arrow-left-right"
 
@@ -90,6 +112,11 @@ def _who(message: Message, viewer: Viewer) -> SafeString:
     if message.author is None:
         return _name(_("The helpdesk"))
     return _name(_("You") if message.author_id == viewer.person.pk else str(message.author))
+
+
+def _ticket(number: int) -> SafeString:
+    """A link to a ticket. Whether its reader may see it is asked there."""
+    return format_html('<a href="{}">#{}</a>', reverse("tickets:ticket", args=[number]), number)
 
 
 def _name(text: str) -> SafeString:

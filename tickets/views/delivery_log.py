@@ -57,6 +57,8 @@ def _steps(mail: dict[str, Any]) -> list[Step]:
         steps.append(Step(_("Being handed over")))
     if mail["bounced_at"]:
         steps.append(Step(_("Came back %s") % _at(mail["bounced_at"]), mail["bounce_reason"]))
+    elif mail["bounce_reason"]:
+        steps.append(Step(_("Delayed"), mail["bounce_reason"]))
     return steps
 
 

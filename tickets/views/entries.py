@@ -20,15 +20,22 @@ from attachments.kinds import Kind, kind_of
 from attachments.models import Attachment, Blob
 from tickets.access import Viewer, visible_messages
 from tickets.events import role_of
+from tickets.mail.machines import Nature
 from tickets.models import Conversation, Message, MessageFile, OutgoingEmail
+from tickets.operations.moving import may_be_moved
 from tickets.queries import looks_like_signature
 from tickets.views.changes import change_icon, change_sentence
 from tickets.views.delivery_log import FIELDS, Log, delivery_log
+from tickets.views.returned import returned
 
 PAGE_ENTRIES = 60
 CATCH_UP_ENTRIES = 200
 # What one person says within this time is one turn: one name above, one face below.
 TURN = timedelta(minutes=5)
+
+
+# Of mails that left: only what comes back later changes it.
+FINAL = frozenset({"done", "bounced", "returned"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +45,10 @@ class Delivery:
     state: str
     icon: str
     sentence: str
+
+    @property
+    def is_error(self) -> bool:
+        return self.state in ("failed", "bounced")
 
 
 KIND_ICONS: dict[Kind, str] = {
@@ -120,7 +131,7 @@ class Entry:
     @property
     def is_pending(self) -> bool:
         """Its delivery may still change, or a file is being checked."""
-        unsent = any(delivery.state != "done" for delivery in self.deliveries)
+        unsent = any(delivery.state not in FINAL for delivery in self.deliveries)
         return unsent or any(file.is_waiting for file in self.files)
 
     @property
@@ -133,6 +144,31 @@ class Entry:
     def signature(self) -> list[ShownFile]:
         """Pictures that the page folds."""
         return [file for file in self.files if file.is_signature]
+
+    @property
+    def nature(self) -> str:
+        """Who wrote the mail it came by; empty for what did not come by mail."""
+        mail = getattr(self.message, "inbound_email", None)
+        return mail.nature if mail else ""
+
+    @property
+    def chip(self) -> str:
+        """Says that no person wrote it to us."""
+        chips = {
+            Nature.VACATION: _("Automatic reply"),
+            Nature.GENERATED: _("Sent by a program"),
+            Nature.LIST: _("Mailing list"),
+        }
+        return next((words for nature, words in chips.items() if nature == self.nature), "")
+
+    @property
+    def is_slight(self) -> bool:
+        """A fact to know rather than something to answer."""
+        return self.nature == Nature.VACATION
+
+    @property
+    def can_be_moved(self) -> bool:
+        return may_be_moved(self.message)
 
     @property
     def can_be_tried(self) -> bool:
@@ -319,6 +355,10 @@ def deliveries(mails: list[dict[str, Any]]) -> list[Delivery]:
     alike: dict[str, list[str]] = {"done": [], "sending": []}
     lines = []
     for mail in mails:
+        if came_back := returned(mail):
+            state = "bounced" if mail["bounce_hard"] else "returned"
+            lines.append(Delivery(state, came_back.icon, came_back.sentence))
+            continue
         match mail:
             case {"state": "done", "address": address}:
                 alike["done"].append(address)

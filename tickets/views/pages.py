@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.conf import settings
+from django.contrib.postgres.expressions import ArraySubquery
 from django.db.models import OuterRef, QuerySet, Subquery
 from django.http import HttpResponse
 from django.shortcuts import render
@@ -12,12 +13,10 @@ from django.views.decorators.http import require_safe
 
 from tickets.access import Viewer, access_ticket, assignable_users, viewer_for
 from tickets.forms import ComposerForm, TimelineForm
-from tickets.models import EmailAddress, Message, Participant, Ticket
+from tickets.models import EmailAddress, Participant, Ticket
 from tickets.queries import previous_tickets
-from tickets.views.entries import Timeline, earlier_entries, latest_entries
+from tickets.views.entries import earlier_entries, latest_entries
 from tickets.views.frame import DeskRequest, desk_page, frame, place_query
-
-FILED_SHOWN = 5
 
 
 @require_safe
@@ -71,7 +70,6 @@ def _pane(request: DeskRequest, viewer: Viewer, ticket: Ticket) -> dict[str, Any
         timeline = latest_entries(viewer, conversation, unread=ticket.unread)
     return {
         "timeline": timeline,
-        "filed": _filed(timeline),
         "body_max_chars": settings.MESSAGE_MAX_CHARS,
     }
 
@@ -96,20 +94,20 @@ def about_ticket(viewer: Viewer, ticket: Ticket) -> dict[str, Any]:
         ),
         "assignable": list(assignable_users(ticket.inbox)),
         "previous": previous_tickets(viewer, ticket),
+        "continued_in": vars(seats[0])["continued_in"] if seats else [],
     }
 
 
 def _seats(ticket: Ticket) -> QuerySet[Participant]:
+    """Who takes part, and with each, to save a query, which tickets continue this one."""
+    later = Ticket.objects.filter(continues=ticket.number).order_by("number")
     primary = EmailAddress.objects.filter(person=OuterRef("person"), is_primary=True)
     seats = Participant.objects.filter(conversation=ticket.conversation_id, left_at=None)
     return (
         seats.select_related("person")
-        .annotate(address=Subquery(primary.values("address")[:1]))
+        .annotate(
+            address=Subquery(primary.values("address")[:1]),
+            continued_in=ArraySubquery(later.values("number")),
+        )
         .order_by("pk")
     )
-
-
-def _filed(timeline: Timeline) -> list[Message]:
-    """The latest messages that came by email, with the reason why they were filed here."""
-    messages = [entry.message for entry in timeline.entries]
-    return [each for each in messages if hasattr(each, "inbound_email")][-FILED_SHOWN:]

@@ -79,10 +79,32 @@ export function keepTimeline(pane, live, { signal, onEntries, onTakenBack, onRef
     reload(form.closest("[data-seq]").dataset.seq);
   };
 
+  // What is wrong is said beside the number, which stays to be corrected.
+  const move = async (form, submitter) => {
+    const seq = form.closest("[data-seq]").dataset.seq;
+    const wrong = form.querySelector("[data-move-error]");
+    wrong.textContent = "";
+    try {
+      await ask(form.action, { form: new FormData(form, submitter) });
+    } catch (error) {
+      wrong.textContent = error.sentence || wrong.dataset.moveError;
+      form.querySelector("[name=to]").focus();
+      fail(error);
+      return;
+    }
+    await reload(seq);
+    pane.querySelector("[data-scroller]").focus({ preventScroll: true });
+  };
+
   list.addEventListener("submit", (event) => {
     if (event.target.matches("[data-take-back]")) {
       event.preventDefault();
       takeBack(event.target);
+      return;
+    }
+    if (event.target.matches("[data-move]")) {
+      event.preventDefault();
+      move(event.target, event.submitter);
       return;
     }
     if (!event.target.matches("[data-deliver]")) return;

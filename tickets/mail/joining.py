@@ -19,12 +19,16 @@ class Known:
     conversation_id: int
     ticket_number: int | None
     seq: int | None  # its place in the timeline
+    # The ticket's subject, if it was solved so long ago that another subject opens a new one.
+    closed_subject: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Match:
     conversation_id: int
     reason: str  # a sentence for staff
+    ticket_number: int | None = None
+    closed_subject: str | None = None
 
 
 def looked_up(in_reply_to: str, references: Sequence[str]) -> list[str]:
@@ -38,27 +42,34 @@ def match(
     tokens: Sequence[Known],
     in_reply_to: str,
     references: Sequence[str],
-    known: Sequence[Known],
+    ours: Sequence[Known],
+    theirs: Sequence[Known],
 ) -> Match | None:
     """Where a mail belongs, or None if it begins something new.
 
-    `tokens` are the conversations that its recipients' addresses name. `known` are the mails it
-    refers to, and those that refer to it: an answer may be filed before what it answers. An id
-    that stands in several conversations decides nothing, nor do answers out of several.
+    `tokens` are the conversations that its recipients' addresses name, in the order of the mail.
+    `ours` and `theirs` are the mails it refers to, and those that refer to it: an answer may be
+    filed before what it answers. An id of ours decides before any of theirs, wherever it stands in
+    the chain: we know to whom we gave it. An id that stands in several conversations decides
+    nothing, nor do answers out of several.
     """
     for named in tokens:
-        return Match(named.conversation_id, f"The reply address named {_ticket(named)}.")
+        return _found(named, f"The reply address named {_ticket(named)}.")
     ids = looked_up(in_reply_to, references)
-    for one in ids:
-        parents = [mail for mail in known if mail.rfc_message_id == one]
-        if _agree(parents):
-            field = "In-Reply-To" if one == in_reply_to else "References"
-            reason = f"{field} matched {_place(parents[0])}."
-            return Match(parents[0].conversation_id, reason)
-    children = [mail for mail in known if mail.rfc_message_id not in ids]
+    for known in (ours, theirs):
+        for one in ids:
+            parents = [mail for mail in known if mail.rfc_message_id == one]
+            if _agree(parents):
+                field = "In-Reply-To" if one == in_reply_to else "References"
+                return _found(parents[0], f"{field} matched {_place(parents[0])}.")
+    children = [mail for mail in theirs if mail.rfc_message_id not in ids]
     if _agree(children):
-        return Match(children[0].conversation_id, f"{_place(children[0])} answers it.".capitalize())
+        return _found(children[0], f"{_place(children[0])} answers it.".capitalize())
     return None
+
+
+def _found(known: Known, reason: str) -> Match:
+    return Match(known.conversation_id, reason, known.ticket_number, known.closed_subject)
 
 
 def _agree(mails: Sequence[Known]) -> bool:
