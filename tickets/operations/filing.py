@@ -14,7 +14,7 @@ from django.db import connection
 from django.utils.translation import gettext as _
 
 from attachments.checks import state_of_mailed, wants_check
-from attachments.models import Attachment, Blob, Check
+from attachments.models import Attachment, Check
 from attachments.names import safe_name
 from attachments.operations import keep
 from helpdesk.lib import work
@@ -36,6 +36,7 @@ from tickets.models import (
 from tickets.models.files import CONTENT_ID_MAX_CHARS as ID_MAX_CHARS
 from tickets.models.tickets import SUBJECT_MAX_CHARS
 from tickets.operations.files import remember_files
+from tickets.operations.looks import html_of, keep_look, shown_inside, without_marks
 from tickets.operations.people import give_address, new_person
 from tickets.operations.related import Facts, look_up
 from tickets.operations.timeline import (
@@ -67,14 +68,16 @@ def file_inbound(row: InboundEmail) -> None:
     if not raw and row.uid is not None:
         raw = _fetched_again(row)
     mail = parse_email(raw)
-    about = _about(row, mail)
+    problems = [*row.problems, *mail.problems]
+    look = html_of(mail, problems) if mail.bounce is None else None
+    about = _about(row, mail, problems)
     if mail.bounce is None and not (mail.sender and is_address(mail.sender.email)):
         InboundEmail.objects.filter(pk=row.pk, lease=row.lease).update(**about)
         raise GiveUp("It names no sender: nobody could be answered.")
     blobs = keep([file.content for file in mail.attachments]) if mail.attachments else []
     with work.closing(row) as fields:
         facts = look_up(row, mail)
-        facts.blobs = blobs
+        facts.blobs, facts.look = blobs, look
         decided = _decide(row, mail, facts)
         fields |= about | decided
         fields["reason"] = fields["reason"][:REASON_MAX_CHARS]
@@ -105,20 +108,26 @@ SELECT attached.uuid, attached.id, checked.id
 """
 
 
-def _attaching(files: Sequence[MailFile], blobs: Sequence[Blob]) -> Callable[[Message], None]:
-    """What writes the rows of a mail's files, for the message that it became."""
+def _attaching(files: Sequence[MailFile], facts: Facts) -> Callable[[Message], None]:
+    """What writes the look of a mail and the rows of its files, for the message that it became."""
 
     def attach(message: Message) -> None:
+        if facts.look is not None:
+            keep_look(message, facts.look)
+        if not facts.blobs:
+            return
         made = [
             MessageFile(
                 message=message,
                 attachment=Attachment(
                     name=safe_name(file.name), blob=blob, state=state_of_mailed(blob)
                 ),
-                inline=file.inline,
+                inline=inline,
                 content_id=file.content_id[:ID_MAX_CHARS],
             )
-            for file, blob in zip(files, blobs, strict=True)
+            for file, blob, inline in zip(
+                files, facts.blobs, shown_inside(facts.look, files), strict=True
+            )
         ]
         by_uuid = {file.attachment.uuid: file.attachment for file in made}
         unknown = _to_check(by_uuid.values())
@@ -165,7 +174,7 @@ def _fetched_again(row: InboundEmail) -> bytes:
     return raw
 
 
-def _about(row: InboundEmail, mail: ParsedEmail) -> dict[str, Any]:
+def _about(row: InboundEmail, mail: ParsedEmail, problems: list[str]) -> dict[str, Any]:
     """What the lists of mails show, whatever is decided."""
     referred = [mail.message_id, mail.in_reply_to, *reversed(mail.references)]
     return {
@@ -173,7 +182,7 @@ def _about(row: InboundEmail, mail: ParsedEmail) -> dict[str, Any]:
         "reference_ids": list(dict.fromkeys(filter(None, referred)))[: IDS_MAX + 1],
         "subject": mail.subject[:SUBJECT_MAX_CHARS],
         "from_address": mail.sender.email[:254] if mail.sender else "",
-        "problems": list(dict.fromkeys([*row.problems, *mail.problems]))[:PROBLEMS_MAX],
+        "problems": list(dict.fromkeys(problems))[:PROBLEMS_MAX],
         "file_count": len(mail.attachments),
     }
 
@@ -264,6 +273,7 @@ def _note(
         body=body,
         quoted=quoted[: settings.MESSAGE_MAX_CHARS],
         file_count=len(facts.blobs),
+        has_html=facts.look is not None,
         created_at=row.received_at,
     )
     return append_entry(locked(found.conversation_id), note, **_files(mail, facts))
@@ -327,12 +337,12 @@ def _join(row: InboundEmail, mail: ParsedEmail, facts: Facts, found: Match) -> d
 
 def _files(mail: ParsedEmail, facts: Facts, *, searched_too: str = "") -> dict[str, Any]:
     """How the entry that a mail becomes shows its files, and is found by their names."""
-    if not facts.blobs:
+    if not facts.blobs and facts.look is None:
         return {"searched_too": searched_too}
     names = " ".join(file.name for file in mail.attachments if not file.inline)
     return {
         "searched_too": f"{searched_too} {names}",
-        "attach": _attaching(mail.attachments, facts.blobs),
+        "attach": _attaching(mail.attachments, facts),
     }
 
 
@@ -346,6 +356,7 @@ def _reply(row: InboundEmail, mail: ParsedEmail, facts: Facts, person: Person) -
         body=body,
         quoted=quoted,
         file_count=len(facts.blobs),
+        has_html=facts.look is not None,
         created_at=row.received_at,
     )
 
@@ -418,7 +429,8 @@ def _take_place(conversation_id: int, person: Person) -> _Place:
 
 def _body(mail: ParsedEmail) -> tuple[str, str]:
     """What is shown at once, and what is folded away. Where nothing is to be shown, files are."""
-    body, quoted = mail.visible_reply.strip(), mail.quoted.strip("\n")
+    body = without_marks(mail.visible_reply, mail.attachments).strip()
+    quoted = without_marks(mail.quoted, mail.attachments).strip("\n")
     limit = settings.MESSAGE_MAX_CHARS
     if len(body) > limit:
         body, quoted = body[:limit], f"{body[limit:]}\n{quoted}"

@@ -13,7 +13,7 @@ from attachments.models import Blob
 from tickets.mail.addresses import conversations_named, normal, without_tag
 from tickets.mail.parse import ParsedEmail
 from tickets.mail.threading import Known, looked_up
-from tickets.models import InboundEmail, Person
+from tickets.models import InboundEmail, MessageHtml, Person
 
 DOORS_MAX = 100  # recipients looked up among our inboxes
 
@@ -33,6 +33,7 @@ class Facts:
     staff: Person | None = None  # whose login it is
     inbox_id: int | None = None
     blobs: list[Blob] = field(default_factory=list)  # where the bytes of its files lie, in order
+    look: MessageHtml | None = None  # not stored yet
 
 
 # One question instead of seven: on a busy server the round trips cost more than the answers.
