@@ -24,6 +24,7 @@ from tickets.mail.sanitize import (
     with_pictures,
 )
 
+COMMAND = [str(settings.BASE_DIR / "manage.py"), "parse_email", "--sanitize"]
 TELLS = 'target="_blank" rel="noopener noreferrer nofollow"'
 
 HOSTILE = [
@@ -252,9 +253,9 @@ def test_nothing_alive_is_left_of_the_payloads_that_others_collected() -> None:
     pytest.importorskip("html5lib")
     folder = corpus("xss")
     score = [sys.executable, folder.parents[1] / "score" / "xss.py", folder, "--misses=20"]
-    ours = [sys.executable, "-W", "ignore", settings.BASE_DIR / "manage.py"]
+    ours = [sys.executable, "-W", "ignore", *COMMAND]
     found = subprocess.run(
-        [*score, "--", *ours, "parse_email", "--sanitize"],
+        [*map(str, [*score, "--", *ours])],
         capture_output=True,
         text=True,
         env=os.environ,
@@ -282,6 +283,6 @@ def payloads(source: Path) -> Iterator[str]:
 def test_the_command_prints_one_line_a_file(tmp_path: Path) -> None:
     page = tmp_path / "page.html"
     page.write_text("<p onclick=x>Hi</p>")
-    asked = [sys.executable, settings.BASE_DIR / "manage.py", "parse_email", "--sanitize", page]
+    asked = [sys.executable, *COMMAND, str(page)]
     found = subprocess.run(asked, capture_output=True, text=True, check=True)
     assert json.loads(found.stdout) == {"file": str(page), "html": "<p>Hi</p>"}

@@ -86,6 +86,7 @@ IS_HIDDEN = re.compile(r'<([a-z0-9]+)\b[^>]*? (?:hidden="|style="display:none")'
 NAMED = re.compile(r'<img\b[^>]*? src="cid:([^"]*)"', re.I)
 LINK_OR_NAMED = re.compile(r'<a\b[^>]*>|</a>|<img\b[^>]*? src="cid:([^"]*)"[^>]*>', re.I)
 REMOTE = re.compile(r'<img\b[^>]*? src="https?:', re.I)
+REMOTE_SOURCE = re.compile(r'(<img\b[^>]*?) src="https?:[^"]*"', re.I)
 PIXEL_MAX_PX = 2
 LINK = re.compile(r"<a\b([^>]*)>")
 BODY = re.compile(r"<(/?)body\b", re.I)
@@ -115,6 +116,11 @@ def sanitize(markup: str) -> str:
 def has_remote_pictures(clean: str) -> bool:
     """Whether what `sanitize` returned would ask somebody else's server."""
     return REMOTE.search(clean) is not None
+
+
+def without_remote_pictures(clean: str) -> str:
+    """The same with the words of those pictures in their place."""
+    return REMOTE_SOURCE.sub(r"\1", clean)
 
 
 def pictures_named(clean: str) -> set[str]:
