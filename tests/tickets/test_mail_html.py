@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from email.message import EmailMessage
-from email.policy import SMTP
-from itertools import count
-
 import pytest
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
+from tests.fakes.mails import html_mail
 from tests.fakes.pictures import picture
 from tests.tickets.conftest import Enter
 from tests.tickets.test_mail_in import come_in
@@ -21,7 +18,6 @@ from tickets.operations.looks import LOOK_MAX_BYTES, html_of, without_marks
 
 pytestmark = pytest.mark.django_db
 
-_numbers = count(1)
 TABLE = "<table><tr><td bgcolor='#ffeecc'>Kettle</td><td>39 €</td></tr></table>"
 REMOTE = '<img src="https://shop.example/kettle.jpg" alt="A kettle">'
 REPORT = """\
@@ -51,33 +47,6 @@ Message-ID: <{returned}>
 
 --b--
 """
-
-
-def html_mail(
-    markup: str,
-    *,
-    text: str = "Kettle, 39 €",
-    pictures: dict[str, bytes] | None = None,
-    sender: str = "Carol <carol@mail.example>",
-    to: str = "hello@shop.example",
-    subject: str = "Offer",
-    in_reply_to: str = "",
-) -> bytes:
-    """A mail with both forms of its text, and pictures that came along, by Content-ID."""
-    made = EmailMessage(policy=SMTP)
-    made["From"], made["To"], made["Subject"] = sender, to, subject
-    made["Message-ID"] = f"<look-{next(_numbers)}@mail.example>"
-    if in_reply_to:
-        made["In-Reply-To"] = f"<{in_reply_to}>"
-    made.set_content(text)
-    made.add_alternative(markup, subtype="html")
-    form = made.get_body(("html",))
-    assert form is not None
-    for content_id, content in (pictures or {}).items():
-        form.add_related(
-            content, "image", "png", cid=f"<{content_id}>", filename=f"{content_id[:4]}.png"
-        )
-    return made.as_bytes()
 
 
 def filed(raw: bytes) -> Message:

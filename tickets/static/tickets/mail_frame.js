@@ -5,6 +5,7 @@
 
 const FRAMES = "[data-mail] iframe";
 const HEIGHT_MAX_PX = 15_000;
+const ZOOM_MIN = 0.55; // a newsletter of 600 px on a phone; what is wider scrolls in its frame
 
 export function mailFrames(root = document) {
   root.addEventListener("load", ({ target }) => target.matches?.(FRAMES) && fit(target), true);
@@ -31,8 +32,18 @@ export function mailFrames(root = document) {
 function fit(frame) {
   const page = frame.contentDocument?.querySelector("main");
   if (!page) return; // not there yet, or the page of somebody who was signed out
+  let width = 0;
   const measure = () => {
+    if (width !== frame.clientWidth) {
+      width = frame.clientWidth;
+      page.style.zoom = 1;
+      page.style.zoom = Math.max(Math.min(page.clientWidth / page.scrollWidth, 1) || 1, ZOOM_MIN);
+    }
     frame.style.blockSize = `${Math.min(Math.ceil(page.getBoundingClientRect().height), HEIGHT_MAX_PX)}px`;
   };
-  new ResizeObserver(measure).observe(page);
+  const watch = new ResizeObserver(measure);
+  watch.observe(page);
+  watch.observe(frame);
+  // Pictures without a size make it wider when they come.
+  page.addEventListener("load", () => ((width = 0), measure()), true);
 }
