@@ -30,6 +30,7 @@ from tickets.mail.headers import (
     parameters,
     unique,
 )
+from tickets.mail.invite import Invite
 from tickets.mail.reply import split_reply
 from tickets.mail.text import html_to_text
 from tickets.mail.tnef import Packed, unpacked
@@ -89,6 +90,7 @@ class ParsedEmail:
     bounce: Bounce | None
     returned_ids: tuple[str, ...]  # Message-IDs of the mail that a bounce returns
     problems: tuple[str, ...]
+    invite: Invite | None = None
 
     def as_dict(self) -> dict[str, object]:
         """The shape that `manage.py parse_email` prints, without the contents of attachments."""
