@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from typing import Any
+
 import pytest
 from django.db import connection
 from django.test import Client
@@ -12,9 +16,10 @@ from tests.fakes.pictures import picture
 from tests.tickets.conftest import Enter
 from tests.tickets.test_mail_in import come_in
 from tickets.access import Viewer
+from tickets.mail.invite import Invite
 from tickets.mail.parse import parse_email
 from tickets.models import Inbox, Message, MessageFile, MessageHtml, Ticket
-from tickets.operations.looks import LOOK_MAX_BYTES, html_of, without_marks
+from tickets.operations.looks import LOOK_MAX_BYTES, html_of, without_marks, words_of_invite
 
 pytestmark = pytest.mark.django_db
 
@@ -138,6 +143,55 @@ def test_the_marks_of_pictures_in_a_text_become_their_names() -> None:
     mail = parse_email(html_mail("<p>x</p>", pictures={"burr@x": picture()}))
     text = "See [cid:burr@x] and [cid:gone@x]."
     assert without_marks(text, mail.attachments) == "See [burr.png] and ."
+
+
+BERLIN = Invite(
+    method="REQUEST",
+    summary="Repair <b>together</b>",
+    starts_at=datetime(2025, 3, 4, 9, tzinfo=UTC),
+    ends_at=datetime(2025, 3, 4, 10, 30, tzinfo=UTC),
+    time_zone="Europe/Berlin",
+    location="Workshop,\nfirst floor",
+    organizer="Carol <carol@mail.example>",
+)
+
+
+@pytest.mark.parametrize(
+    ("changed", "lines"),
+    [
+        ({}, "Invitation: Repair <b>together</b>|When: Tue 4 March 2025, 10:00–11:30 "
+             "(Europe/Berlin)|Where: Workshop, first floor|By: Carol <carol@mail.example>"),
+        ({"method": "CANCEL", "location": "", "organizer": "", "time_zone": "Somewhere/Else"},
+         "Cancelled: Repair <b>together</b>|When: Tue 4 March 2025, 9:00–10:30 (UTC)"),
+        ({"summary": "", "starts_at": None, "location": "", "organizer": ""},
+         "Invitation: (without a title)"),
+        ({"summary": "Fair", "starts_at": date(2025, 3, 4), "ends_at": date(2025, 3, 6),
+          "location": "", "organizer": ""},
+         "Invitation: Fair|When: Tue 4 March 2025 – Thu 6 March 2025"),
+        ({"summary": "Fair", "starts_at": date(2025, 3, 4), "ends_at": date(2025, 3, 4),
+          "location": "", "organizer": ""}, "Invitation: Fair|When: Tue 4 March 2025"),
+        ({"summary": "Night", "ends_at": datetime(2025, 3, 5, 1, tzinfo=UTC), "location": "",
+          "organizer": "", "time_zone": ""},
+         "Invitation: Night|When: Tue 4 March 2025, 9:00 – Wed 5 March 2025, 1:00 (UTC)"),
+    ],
+)  # fmt: skip
+def test_an_invitation_says_what_when_where_and_by_whom(
+    changed: dict[str, Any], lines: str
+) -> None:
+    assert words_of_invite(replace(BERLIN, **changed)).split("\n") == lines.split("|")
+
+
+def test_an_invitation_stands_above_the_mail_in_both_its_forms(
+    inbox: Inbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "tickets.operations.filing.parse_email",
+        lambda raw: replace(parse_email(raw), invite=BERLIN),
+    )
+    message = filed(html_mail(TABLE, text="Will you come?"))
+    assert message.body.startswith("Invitation: Repair <b>together</b>\nWhen: Tue 4 March 2025")
+    assert message.body.endswith("\n\nWill you come?")
+    assert message.html.visible.startswith("<p>Invitation: Repair &lt;b&gt;together&lt;/b&gt;<br>")
 
 
 # --- Who may see it ---

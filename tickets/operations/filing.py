@@ -36,7 +36,13 @@ from tickets.models import (
 from tickets.models.files import CONTENT_ID_MAX_CHARS as ID_MAX_CHARS
 from tickets.models.tickets import SUBJECT_MAX_CHARS
 from tickets.operations.files import remember_files
-from tickets.operations.looks import html_of, keep_look, shown_inside, without_marks
+from tickets.operations.looks import (
+    html_of,
+    keep_look,
+    shown_inside,
+    without_marks,
+    words_of_invite,
+)
 from tickets.operations.people import give_address, new_person
 from tickets.operations.related import Facts, look_up
 from tickets.operations.timeline import (
@@ -430,6 +436,8 @@ def _take_place(conversation_id: int, person: Person) -> _Place:
 def _body(mail: ParsedEmail) -> tuple[str, str]:
     """What is shown at once, and what is folded away. Where nothing is to be shown, files are."""
     body = without_marks(mail.visible_reply, mail.attachments).strip()
+    if mail.invite is not None:
+        body = f"{words_of_invite(mail.invite)}\n\n{body}".strip()
     quoted = without_marks(mail.quoted, mail.attachments).strip("\n")
     limit = settings.MESSAGE_MAX_CHARS
     if len(body) > limit:

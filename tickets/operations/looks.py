@@ -5,9 +5,14 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Sequence
+from datetime import date, datetime
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from django.db import connection
+from django.utils.dateformat import format as date_format
+from django.utils.translation import gettext as _
 
+from tickets.mail.invite import Invite
 from tickets.mail.parse import Attachment, ParsedEmail
 from tickets.mail.sanitize import has_remote_pictures, pictures_named, sanitize
 from tickets.models import Message, MessageHtml
@@ -33,6 +38,8 @@ HEX = re.compile(r"#([0-9a-f]{3}|[0-9a-f]{6})")
 RGB = re.compile(r"rgba?\((\d{1,3})[, ]+(\d{1,3})[, ]+(\d{1,3})\b.*")
 GREY_MAX_SPREAD, DARK_MAX, LIGHT_MIN = 0x18, 0x90, 0xF8
 
+DAY, TIME = "D j F Y", "G:i"
+
 MARK = re.compile(r"\[cid:([^\]\s]{1,255})\]", re.I)
 
 
@@ -49,6 +56,9 @@ def html_of(mail: ParsedEmail, problems: list[str]) -> MessageHtml | None:
     visible = sanitize(visible)
     if not _says_more(visible):
         return None
+    if mail.invite is not None:
+        lines = html.escape(words_of_invite(mail.invite)).split("\n")
+        visible = f"<p>{'<br>'.join(lines)}</p>{visible}"
     quoted = sanitize(quoted) if quoted else ""
     if len(visible.encode()) + len(quoted.encode()) > LOOK_MAX_BYTES:
         problems.append(f"Its HTML is larger than {LOOK_MAX_BYTES:,} bytes: only its text is kept.")
@@ -96,6 +106,49 @@ def _words_tell(href: str, inside: str) -> bool:
     target = SCHEME.sub("", html.unescape(href)).rstrip("/")
     words = SPACES.sub("", html.unescape(TAG.sub("", inside)))
     return not words or SCHEME.sub("", words).rstrip("/") in target
+
+
+def words_of_invite(invite: Invite) -> str:
+    """What, when, where and by whom, a line each: it is read in lists and found by search. Times
+    are those of the place that it names, or UTC: everybody reads the same words."""
+    titles = {
+        "CANCEL": _("Cancelled: %(what)s"),
+        "COUNTER": _("Another time proposed: %(what)s"),
+        "REPLY": _("Answer to an invitation: %(what)s"),
+    }
+    title = titles.get(invite.method.upper(), _("Invitation: %(what)s"))
+    lines = [title % {"what": SPACES.sub(" ", invite.summary) or _("(without a title)")}]
+    if invite.starts_at is not None:
+        lines.append(_("When: %(when)s") % {"when": _when(invite)})
+    if invite.location:
+        lines.append(_("Where: %(where)s") % {"where": SPACES.sub(" ", invite.location)})
+    if invite.organizer:
+        lines.append(_("By: %(organizer)s") % {"organizer": invite.organizer})
+    return "\n".join(lines)
+
+
+def _when(invite: Invite) -> str:
+    """ "4 March 2025, 10:00–11:00 (Europe/Berlin)": no longer than it must be."""
+    start, end = invite.starts_at, invite.ends_at
+    if not isinstance(start, datetime):
+        days = [date_format(day, DAY) for day in (start, end) if isinstance(day, date)]
+        return " – ".join(dict.fromkeys(days))
+    zone = _zone(invite.time_zone)
+    start = start.astimezone(zone)
+    said = date_format(start, f"{DAY}, {TIME}")
+    if isinstance(end, datetime):
+        end = end.astimezone(zone)
+        is_same_day = end.date() == start.date()
+        said += "–" if is_same_day else " – "
+        said += date_format(end, TIME if is_same_day else f"{DAY}, {TIME}")
+    return f"{said} ({zone.key})"
+
+
+def _zone(name: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(name or "UTC")
+    except (ValueError, ZoneInfoNotFoundError, OSError):
+        return ZoneInfo("UTC")
 
 
 def keep_look(message: Message, look: MessageHtml) -> None:
