@@ -313,6 +313,7 @@ CONTENT_SECURITY_POLICY = {
         "img-src": [SELF, "data:", *file_origins(env)],
         "media-src": [SELF, *file_origins(env)],
         "connect-src": [SELF, *file_origins(env)],
+        "frame-src": [SELF],
         "object-src": [NONE],
         "base-uri": [NONE],
         "form-action": [SELF],

@@ -10,6 +10,7 @@ from tickets.views import acts, fragments, mailboxes, pages
 from tickets.views.assistant import assistant
 from tickets.views.files import file_link, preview_link
 from tickets.views.login import Login
+from tickets.views.mail_html import mail_html
 from tickets.views.new_ticket import new_ticket
 
 app_name = "tickets"
@@ -19,6 +20,7 @@ ticket = [
     path("timeline/", fragments.timeline, name="timeline"),
     path("messages/<int:seq>/", fragments.message, name="message"),
     path("messages/<int:seq>/original/", fragments.original, name="original"),
+    path("messages/<int:seq>/html/", mail_html, name="mail_html"),
     path("messages/<int:seq>/deliver/", acts.deliver, name="deliver"),
     path("messages/<int:seq>/move/", acts.move, name="move"),
     path("messages/<int:seq>/take-back/", acts.take_back_reply, name="take-back"),

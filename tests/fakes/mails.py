@@ -51,6 +51,33 @@ def mail(
     return made.as_bytes()
 
 
+def html_mail(
+    markup: str,
+    *,
+    text: str = "Kettle, 39 €",
+    pictures: Mapping[str, bytes] | None = None,
+    sender: str = "Carol <carol@mail.example>",
+    to: str = "hello@shop.example",
+    subject: str = "Offer",
+    in_reply_to: str = "",
+) -> bytes:
+    """A mail with both forms of its text, and pictures that came along, by Content-ID."""
+    made = EmailMessage(policy=SMTP)
+    made["From"], made["To"], made["Subject"] = sender, to, subject
+    made["Message-ID"] = f"<mail-{next(_numbers)}@mail.example>"
+    if in_reply_to:
+        made["In-Reply-To"] = f"<{in_reply_to}>"
+    made.set_content(text)
+    made.add_alternative(markup, subtype="html")
+    form = made.get_body(("html",))
+    assert form is not None
+    for content_id, content in (pictures or {}).items():
+        form.add_related(
+            content, "image", "png", cid=f"<{content_id}>", filename=f"{content_id[:4]}.png"
+        )
+    return made.as_bytes()
+
+
 # Types of properties, and properties, as they are numbered in winmail.dat.
 TEXT, BINARY, OBJECT = 0x1F, 0x102, 0x0D
 SUBJECT, BODY, RTF, HTML, HTML_CODE_PAGE = 0x0037, 0x1000, 0x1009, 0x1013, 0x3FDE

@@ -21,6 +21,7 @@ from tickets.models import InboundEmail, Mailbox, Message, Person, Ticket
 from tickets.models.tickets import SUBJECT_MAX_CHARS
 from tickets.operations.acknowledging import acknowledge
 from tickets.operations.bounced import note_complaint, note_report
+from tickets.operations.looks import html_of, without_marks, words_of_invite
 from tickets.operations.mail_entries import MailFiles, Written, join_with, name_of, open_with
 from tickets.operations.people import give_address
 from tickets.operations.related import WRITTEN, Facts, Guest, look_up
@@ -52,15 +53,17 @@ def file_inbound(row: InboundEmail) -> None:
     if not raw and (row.uid is not None or row.uidl):
         raw = _fetched_again(row)
     mail = parse_email(raw)
-    about = _about(row, mail)
     is_news = mail.nature in {Nature.REPORT, Nature.COMPLAINT}  # often of nobody
+    problems = [*row.problems, *mail.problems]
+    look = None if is_news else html_of(mail, problems)
+    about = _about(row, mail, problems)
     if not is_news and not (mail.sender and is_address(mail.sender.email)):
         InboundEmail.objects.filter(pk=row.pk, lease=row.lease).update(**about)
         raise GiveUp("It names no sender: nobody could be answered.")
     blobs = keep([file.content for file in mail.attachments]) if mail.attachments else []
     with work.closing(row) as fields:
         facts = look_up(row, mail)
-        facts.blobs = blobs
+        facts.blobs, facts.look = blobs, look
         decided = _decide(row, mail, facts)
         fields |= about | decided
         fields["reason"] = fields["reason"][:REASON_MAX_CHARS]
@@ -97,7 +100,7 @@ def _from_maildrop(mailbox: Mailbox, uidl: str) -> bytes:
         return maildrop.raw(place.number)
 
 
-def _about(row: InboundEmail, mail: ParsedEmail) -> dict[str, Any]:
+def _about(row: InboundEmail, mail: ParsedEmail, problems: list[str]) -> dict[str, Any]:
     """What the lists of mails show, whatever is decided."""
     referred = [mail.message_id, mail.in_reply_to, *reversed(mail.references)]
     return {
@@ -105,7 +108,7 @@ def _about(row: InboundEmail, mail: ParsedEmail) -> dict[str, Any]:
         "reference_ids": list(dict.fromkeys(filter(None, referred)))[: IDS_MAX + 1],
         "subject": mail.subject[:SUBJECT_MAX_CHARS],
         "from_address": mail.sender.email[:254] if mail.sender else "",
-        "problems": list(dict.fromkeys([*row.problems, *mail.problems]))[:PROBLEMS_MAX],
+        "problems": list(dict.fromkeys(problems))[:PROBLEMS_MAX],
         "file_count": len(mail.attachments),
         "nature": str(mail.nature),
     }
@@ -206,7 +209,7 @@ def _note(
     body: str,
     quoted: str,
 ) -> Message:
-    files = MailFiles(mail.attachments, facts.blobs)
+    files = MailFiles(mail.attachments, facts.blobs, facts.look)
     note = Message(
         kind=Message.Kind.NOTE,
         via=Message.Via.EMAIL,
@@ -214,13 +217,14 @@ def _note(
         body=body,
         quoted=quoted[: settings.MESSAGE_MAX_CHARS],
         file_count=len(files),
+        has_html=facts.look is not None,
         created_at=row.received_at,
     )
     return append_entry(
         locked(found.conversation_id),
         note,
         searched_too=files.names,
-        attach=files.attach if files else None,
+        attach=files.attach if files or facts.look else None,
     )
 
 
@@ -314,7 +318,7 @@ def _reply(row: InboundEmail, mail: ParsedEmail, facts: Facts) -> tuple[Person, 
     body, quoted = _body(mail)
     author = facts.person or facts.staff or Person()
     author.name = author.name or name_of(_people(facts)[0])
-    files = MailFiles(mail.attachments, facts.blobs)
+    files = MailFiles(mail.attachments, facts.blobs, facts.look)
     message = Message(
         kind=Message.Kind.REPLY,
         audience=Message.Audience.EVERYONE,
@@ -323,6 +327,7 @@ def _reply(row: InboundEmail, mail: ParsedEmail, facts: Facts) -> tuple[Person, 
         body=body,
         quoted=quoted,
         file_count=len(files),
+        has_html=facts.look is not None,
         created_at=row.received_at,
     )
     return author, message, files
@@ -338,7 +343,10 @@ def _people(facts: Facts) -> list[Guest]:
 
 def _body(mail: ParsedEmail) -> tuple[str, str]:
     """What is shown at once, and what is folded away. Where nothing is to be shown, files are."""
-    body, quoted = mail.visible_reply.strip(), mail.quoted.strip("\n")
+    body = without_marks(mail.visible_reply, mail.attachments).strip()
+    if mail.invite is not None:
+        body = f"{words_of_invite(mail.invite)}\n\n{body}".strip()
+    quoted = without_marks(mail.quoted, mail.attachments).strip("\n")
     limit = settings.MESSAGE_MAX_CHARS
     if len(body) > limit:
         body, quoted = body[:limit], f"{body[limit:]}\n{quoted}"

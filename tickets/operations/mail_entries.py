@@ -22,11 +22,12 @@ from helpdesk.lib import prepared, work
 from helpdesk.lib.text import preview
 from tickets import events
 from tickets.mail.parse import Attachment as MailFile
-from tickets.models import Conversation, Message, MessageFile, Person, Ticket
+from tickets.models import Conversation, Message, MessageFile, MessageHtml, Person, Ticket
 from tickets.models.files import CONTENT_ID_MAX_CHARS as ID_MAX_CHARS
 from tickets.models.people import NAME_MAX_CHARS
 from tickets.models.tickets import SUBJECT_MAX_CHARS
 from tickets.operations.files import remember_files
+from tickets.operations.looks import keep_look, shown_inside
 from tickets.operations.related import Guest
 from tickets.operations.timeline import searched
 
@@ -162,6 +163,12 @@ NEWLY_SEATED = """
 (SELECT array_agg(address ORDER BY place) FROM given
   WHERE NOT EXISTS (SELECT FROM sat WHERE sat.person_id = given.id))"""
 
+LOOK = """
+look AS (
+    INSERT INTO tickets_messagehtml (message_id, visible, quoted, has_remote)
+    SELECT message.id, %(look_visible)s, %(look_quoted)s, %(look_has_remote)s FROM message
+)"""
+
 ATTACHED = """
 WITH message AS (SELECT %(message)s::bigint AS id), {files} SELECT {rows}
 """
@@ -169,10 +176,11 @@ WITH message AS (SELECT %(message)s::bigint AS id), {files} SELECT {rows}
 
 @dataclass(slots=True)
 class MailFiles:
-    """The files of a mail, on their way to the message that it becomes."""
+    """The files of a mail and its look, on their way to the message that it becomes."""
 
     files: Sequence[MailFile]
     blobs: Sequence[Blob]
+    look: MessageHtml | None = None  # how the mail looked, not stored yet
     rows: list[MessageFile] = field(default_factory=list)
 
     def __len__(self) -> int:
@@ -189,10 +197,12 @@ class MailFiles:
                 attachment=Attachment(
                     name=safe_name(file.name), blob=blob, state=state_of_mailed(blob)
                 ),
-                inline=file.inline,
+                inline=inline,
                 content_id=file.content_id[:ID_MAX_CHARS],
             )
-            for file, blob in zip(self.files, self.blobs, strict=True)
+            for file, blob, inline in zip(
+                self.files, self.blobs, shown_inside(self.look, self.files), strict=True
+            )
         ]
         kept = [row.attachment for row in self.rows]
         # Each that waits for it, and one of those that show the same bytes otherwise.
@@ -210,6 +220,10 @@ class MailFiles:
 
     def attach(self, message: Message) -> None:
         """Let a message that stands in its timeline show them."""
+        if self.look is not None:
+            keep_look(message, self.look)
+        if not self.blobs:
+            return
         [(written,)] = prepared.fetched(
             ATTACHED.format(files=FILES, rows=FILE_ROWS), {**self.values(), "message": message.pk}
         )
@@ -310,7 +324,15 @@ def _write(
         **more,
         **(files.values() if files else {}),
     }
-    found = prepared.fetched(_statement(*parts, has_files=bool(files)), values)
+    look = files.look
+    if look is not None:
+        values |= {
+            "look_visible": look.visible,
+            "look_quoted": look.quoted,
+            "look_has_remote": look.has_remote,
+        }
+    statement = _statement(*parts, has_files=bool(files), has_look=look is not None)
+    found = prepared.fetched(statement, values)
     if not found:
         raise LookupError("The conversation is gone.")  # tried again later
     (pk, channel, seq, after, message_pk, ids, seated, number, inbox, handler, was, rows) = found[0]
@@ -333,8 +355,10 @@ def name_of(person: Guest) -> str:
 
 
 @cache
-def _statement(place: str, ticket: str, *, has_files: bool) -> str:
-    parts = [PEOPLE, place, MESSAGE, ticket, *([FILES] if has_files else [])]
+def _statement(place: str, ticket: str, *, has_files: bool, has_look: bool) -> str:
+    parts = [PEOPLE, place, MESSAGE, ticket]
+    parts += [LOOK] if has_look else []
+    parts += [FILES] if has_files else []
     seated = NEWLY_SEATED if place is NEXT_PLACE else "NULL"
     rows = FILE_ROWS if has_files else "NULL"
     return f"WITH {', '.join(parts)} {WRITTEN.format(seated=seated, files=rows)}"

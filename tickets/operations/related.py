@@ -17,7 +17,7 @@ from tickets.mail.headers import Address
 from tickets.mail.joining import Known, looked_up
 from tickets.mail.machines import UNATTENDED, Nature
 from tickets.mail.parse import ParsedEmail
-from tickets.models import InboundEmail, Person
+from tickets.models import InboundEmail, MessageHtml, Person
 
 DOORS_MAX = 100  # recipients looked up among our inboxes
 COPIED_MAX = 20  # people in To and Cc of one mail who take part from then on
@@ -53,6 +53,7 @@ class Facts:
     guests: list[Guest] = field(default_factory=list)
     is_ours: bool = False  # written by this helpdesk, whatever its Message-ID has become
     blobs: list[Blob] = field(default_factory=list)  # where the bytes of its files lie, in order
+    look: MessageHtml | None = None  # not stored yet
 
 
 # One question instead of seven: on a busy server the round trips cost more than the answers.

@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib.postgres.expressions import ArraySubquery
-from django.db.models import OuterRef, QuerySet
+from django.db.models import F, OuterRef, Q, QuerySet
 from django.db.models.functions import JSONObject
 from django.urls import reverse
 from django.utils.timezone import get_current_timezone, localdate, now
@@ -78,6 +78,7 @@ class ShownFile:
     is_scanned: bool
     is_waiting: bool  # it will open, or be refused for good, once it was looked into
     closed: str  # why it cannot be opened: a sentence, empty if it can
+    is_inside: bool = False  # the HTML of its mail shows it
 
     @property
     def address(self) -> str:
@@ -137,13 +138,13 @@ class Entry:
     @property
     def attached(self) -> list[ShownFile]:
         """Pictures first: among chips they would leave rows half empty."""
-        files = [file for file in self.files if not file.is_signature]
+        files = [file for file in self.files if not (file.is_signature or file.is_inside)]
         return sorted(files, key=lambda file: not file.preview)
 
     @property
     def signature(self) -> list[ShownFile]:
         """Pictures that the page folds."""
-        return [file for file in self.files if file.is_signature]
+        return [file for file in self.files if file.is_signature and not file.is_inside]
 
     @property
     def nature(self) -> str:
@@ -245,6 +246,8 @@ def _rows(viewer: Viewer, conversation: Conversation) -> QuerySet[Message]:
         "virus": "attachment__blob__virus",
         "scanned_at": "attachment__blob__scanned_at",
         "is_signature": "is_signature",
+        "inline": "inline",
+        "content_id": "content_id",
     }
     return (
         visible_messages(viewer, conversation)
@@ -252,6 +255,8 @@ def _rows(viewer: Viewer, conversation: Conversation) -> QuerySet[Message]:
         .defer("search", "inbound_email__raw")
         .annotate(
             mails=ArraySubquery(mails.values(mail=JSONObject(**{name: name for name in FIELDS}))),
+            has_remote=F("html__has_remote"),
+            has_quoted=Q(html__quoted__gt=""),
             shown_files=ArraySubquery(files.values(file=JSONObject(**about))),
         )
     )
@@ -285,7 +290,7 @@ def _entry(viewer: Viewer, conversation: Conversation, message: Message) -> Entr
         and conversation.channel == Conversation.Channel.CHAT
         and message.via != Message.Via.EMAIL,
         deliveries=deliveries(vars(message)["mails"]),
-        files=[_shown(file) for file in vars(message)["shown_files"]],
+        files=[_shown(message, file) for file in vars(message)["shown_files"]],
         sentence=change_sentence(message, viewer) if is_change else "",
         icon=change_icon(message) if is_change else "",
         log=delivery_log(vars(message)["mails"]),
@@ -305,10 +310,12 @@ def _all_wait(mails: list[dict[str, Any]]) -> bool:
     )
 
 
-def _shown(file: dict[str, Any]) -> ShownFile:
+def _shown(message: Message, file: dict[str, Any]) -> ShownFile:
     """A file without bytes yet has nothing of what is read from them."""
     kind = kind_of(file["type"] or "")
     state, refusal, virus = file["state"], file["refusal"], file["virus"] or ""
+    closed = Attachment(state=state, refusal=refusal, blob=Blob(virus=virus)).why_closed
+    is_named = message.has_html and file["inline"] and file["content_id"] != ""
     return ShownFile(
         uuid=UUID(file["uuid"]),
         name=file["name"],
@@ -316,10 +323,11 @@ def _shown(file: dict[str, Any]) -> ShownFile:
         kind=kind,
         width=file["width"] or 0,
         height=file["height"] or 0,
+        is_inside=is_named and kind == "image" and not closed,
         is_signature=bool(file["is_signature"]) and kind == "image",
         is_scanned=file["scanned_at"] is not None,
         is_waiting=state in (Attachment.State.UPLOADING, Attachment.State.CHECKING),
-        closed=Attachment(state=state, refusal=refusal, blob=Blob(virus=virus)).why_closed,
+        closed=closed,
     )
 
 

@@ -11,6 +11,7 @@ from helpdesk.lib.text import clean
 from tickets.mail.parse import parse_email
 from tickets.mail.reply import split_reply
 from tickets.mail.reply_html import split_html
+from tickets.mail.sanitize import sanitize
 from tickets.mail.text import html_to_text
 
 
@@ -28,8 +29,14 @@ class Command(BaseCommand):
             action="store_true",
             help="the files are bare bodies (.html or text); print only file and visible_reply",
         )
+        parser.add_argument(
+            "--sanitize",
+            action="store_true",
+            help="the files are bare HTML; print only file and html, as it would be shown",
+        )
 
     def handle(self, *, files: list[str], reply: bool, **options: object) -> None:
+        read = _sanitized if options["sanitize"] else _reply if reply else _whole
         unreadable = 0
         for name in files:
             try:
@@ -38,10 +45,17 @@ class Command(BaseCommand):
                 self.stderr.write(f"{name}: {error.strerror}")
                 unreadable += 1
                 continue
-            answer = _reply(name, raw) if reply else parse_email(raw).as_dict()
-            self.stdout.write(json.dumps({"file": name, **answer}))
+            self.stdout.write(json.dumps({"file": name, **read(name, raw)}))
         if unreadable:
             raise CommandError(f"{unreadable} of {len(files)} files could not be read.")
+
+
+def _whole(name: str, raw: bytes) -> dict[str, object]:
+    return parse_email(raw).as_dict()
+
+
+def _sanitized(name: str, raw: bytes) -> dict[str, object]:
+    return {"html": sanitize(clean(raw.decode("utf-8", "replace")))}
 
 
 def _reply(name: str, raw: bytes) -> dict[str, object]:

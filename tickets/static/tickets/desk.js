@@ -6,6 +6,7 @@ import { forgetDrafts, keepComposer } from "./composer.js";
 import { keepList, markCurrent } from "./list.js";
 import { lightbox } from "./lightbox.js";
 import { openLive } from "./live.js";
+import { mailFrames } from "./mail_frame.js";
 import { keepNewTicket } from "./new_ticket.js";
 import { parse, replaceParts, sentenceOf } from "./parts.js";
 import { shortcuts } from "./shortcuts.js";
@@ -112,6 +113,7 @@ app.addEventListener("submit", ({ target }) => {
 drawers(app);
 menus();
 lightbox();
+mailFrames();
 shortcuts({ composer: () => composer });
 keepList(live);
 showConnection();
