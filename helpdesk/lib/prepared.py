@@ -163,8 +163,9 @@ def _update_if(
     model: type[Model], names: tuple[str, ...], conditions: tuple[str, ...]
 ) -> tuple[str, list[AnyField]]:
     fields = [cast(AnyField, model._meta.get_field(name)) for name in (*names, *conditions)]
-    columns = [f"{_quoted(field.column)} = %s" for field in fields]
-    assignments, where = columns[: len(names)], columns[len(names) :]
+    assignments = [f"{_quoted(field.column)} = %s" for field in fields[: len(names)]]
+    # Also of what is not there (NULL), which is equal to nothing.
+    where = [f"{_quoted(field.column)} IS NOT DISTINCT FROM %s" for field in fields[len(names) :]]
     where.append(f"{_quoted(model._meta.pk.column)} = %s")
     table = _quoted(model._meta.db_table)
     sql = f"UPDATE {table} SET {', '.join(assignments)} WHERE {' AND '.join(where)}"  # noqa: S608 - our own names

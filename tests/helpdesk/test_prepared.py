@@ -150,3 +150,9 @@ def test_what_a_statement_returns_is_a_row_as_the_orm_reads_it(chat: Ticket) -> 
     assert (
         prepared.returned(Message, "UPDATE {table} SET quoted = %s WHERE id = %s", ["", 0]) is None
     )
+
+
+def test_what_is_not_there_is_a_condition_too(ticket: Ticket) -> None:
+    Ticket.objects.update(assignee=None)
+    assert prepared.save_if(ticket, {"subject": "Cups"}, assignee=None)
+    assert not prepared.save_if(ticket, {"subject": "Pots"}, solved_at=ticket.opened_at)

@@ -228,7 +228,7 @@ def test_staff_who_see_the_inbox_see_that_its_mail_stays_away(
     user = administrator()
     shown = banner(enter(Viewer(user.person, user)))
     assert REFUSED in shown
-    assert f'href="/admin/tickets/mailbox/{mailbox.pk}/change/"' in shown
+    assert f'href="/settings/mailboxes/{mailbox.pk}/"' in shown
 
 
 def test_staff_of_other_inboxes_see_nothing_of_it(
