@@ -35,7 +35,7 @@ def note_report(bounce: Bounce, mail: ParsedEmail, facts: Facts) -> dict[str, An
     conversation_id = _conversation(mail, facts)
     if conversation_id is None:
         return None
-    conversation = locked(conversation_id)  # two reports of one mail wait for each other
+    conversation = locked(conversation_id)
     told = _told(conversation, bounce, mail, facts)
     if not told:
         return None
