@@ -7,6 +7,7 @@ read here and never edited.
 from __future__ import annotations
 
 from typing import Any
+from zoneinfo import available_timezones
 
 from django import forms
 from django.conf import settings
@@ -27,6 +28,7 @@ from django.utils.translation import ngettext
 from attachments.lasting import revoke
 from attachments.models import FileLink
 from helpdesk.lib.admin import ReadOnly, WorkAdmin
+from helpdesk.lib.errors import Refused
 from tickets.models import (
     Conversation,
     Desk,
@@ -43,7 +45,9 @@ from tickets.models import (
     Ticket,
     User,
 )
+from tickets.operations.acknowledging import TEXTS
 from tickets.operations.enclosures import given_to
+from tickets.operations.hours import hours_as_text, read_hours
 from tickets.operations.ledger import tally
 from tickets.views.downloads import original_mail
 
@@ -83,7 +87,7 @@ class UserAdmin(DjangoUserAdmin[User]):
     readonly_fields = ("last_login", "joined_at")
     filter_horizontal = ("groups", "user_permissions")
     fieldsets = (
-        (None, {"fields": ("email", "password")}),
+        (None, {"fields": ("email", "password", "signature")}),
         (_("Permissions"), {"fields": ("is_active", "is_superuser", "groups", "user_permissions")}),
         (_("Dates"), {"fields": ("last_login", "joined_at")}),
     )
@@ -138,8 +142,90 @@ class DeskAdmin(admin.ModelAdmin[Desk]):
         return False
 
 
+DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+DAY_NAMES = (
+    *(_("Monday"), _("Tuesday"), _("Wednesday"), _("Thursday"), _("Friday")),
+    *(_("Saturday"), _("Sunday")),
+)
+
+
+class InboxForm(forms.ModelForm[Inbox]):
+    """An inbox with its hours as people write them, a line for each day."""
+
+    language = forms.ChoiceField(label=_("language"), choices=[(one, one) for one in TEXTS])
+    time_zone = forms.ChoiceField(
+        label=_("time zone"), choices=[(one, one) for one in sorted(available_timezones())]
+    )
+
+    class Meta:
+        model = Inbox
+        fields = (
+            *("name", "address", "from_name", "teams", "signature", "quotes_history"),
+            *("new_ticket_after_days", "acknowledges", "acknowledgement", "acknowledgement_away"),
+            *("language", "time_zone", "widget_key", "allowed_origins", "greeting"),
+            *("assistant_on", "file_max_mb", "files_max", "visitor_types"),
+        )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        language: Any = self.fields["language"]
+        if self.instance.language not in TEXTS:
+            language.choices = [*language.choices, (self.instance.language,) * 2]
+        for number, (name, title) in enumerate(zip(DAYS, DAY_NAMES, strict=True)):
+            self.fields[name] = forms.CharField(
+                label=title,
+                required=False,
+                initial=hours_as_text((self.instance.hours or {}).get(str(number))),
+                widget=forms.TextInput({"placeholder": "9:00-17:30", "size": 14}),
+            )
+
+    def clean(self) -> dict[str, Any]:
+        given = super().clean() or {}
+        hours: dict[str, list[str]] = {}
+        for number, name in enumerate(DAYS):
+            try:
+                if day := read_hours(given.get(name, "")):
+                    hours[str(number)] = day
+            except Refused as error:
+                self.add_error(name, str(error))
+        self.instance.hours = hours
+        return given
+
+
 @admin.register(Inbox)
 class InboxAdmin(admin.ModelAdmin[Inbox]):
+    form = InboxForm
+    fieldsets = (
+        (None, {"fields": ("name", "address", "from_name", "teams")}),
+        (
+            _("Mail"),
+            {"fields": ("signature", "quotes_history", "new_ticket_after_days")},
+        ),
+        (
+            _("Acknowledgement"),
+            {
+                "fields": (
+                    *("acknowledges", "acknowledgement", "acknowledgement_away"),
+                    *("language", "time_zone", *DAYS),
+                ),
+                "description": _(
+                    "Sent once to whoever opens a ticket by mail, never to a machine. Empty texts: "
+                    "a short one in the language chosen. Without hours it is always open."
+                ),
+            },
+        ),
+        (
+            _("Chat"),
+            {"fields": ("widget_key", "snippet", "allowed_origins", "greeting", "assistant_on")},
+        ),
+        (_("Files"), {"fields": ("file_max_mb", "files_max", "visitor_types")}),
+    )
+
+    def get_form(self, request: Any, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
+        # The days are fields of the form alone, which Django would look for in the model.
+        kwargs["fields"] = None
+        return super().get_form(request, obj, change, **kwargs)
+
     list_display = ("name", "address", "widget_key", "assistant_on")
     list_filter = ("assistant_on", "teams")
     search_fields = ("name", "address", "widget_key")

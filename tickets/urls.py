@@ -6,7 +6,7 @@ from django.contrib.auth.views import LogoutView
 from django.urls import include, path
 
 from tickets.api.uploads import UploadsView, UploadView
-from tickets.views import acts, fragments, mailboxes, pages
+from tickets.views import acts, fragments, mailboxes, me, pages
 from tickets.views.assistant import assistant
 from tickets.views.files import file_link, preview_link
 from tickets.views.login import Login
@@ -47,6 +47,7 @@ urlpatterns = [
     path("files/<uuid:uuid>/preview/", preview_link, name="preview"),
     path("files/<uuid:uuid>/<path:name>", file_link, name="file"),
     path("assistant/", assistant, name="assistant"),
+    path("settings/me/", me.settings_page, name="me"),
     path("settings/mailboxes/", mailboxes.mailbox_list, name="mailboxes"),
     path("settings/mailboxes/new/", mailboxes.new_mailbox, name="new-mailbox"),
     path("settings/mailboxes/<int:pk>/", mailboxes.mailbox_page, name="mailbox"),

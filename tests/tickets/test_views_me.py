@@ -1,0 +1,75 @@
+"""What people on staff set for themselves, and inboxes in the admin."""
+
+from __future__ import annotations
+
+import pytest
+from django.test import Client
+
+from tests.tickets.conftest import Enter
+from tickets.access import Viewer
+from tickets.models import Inbox
+
+pytestmark = pytest.mark.django_db
+
+ME = "/settings/me/"
+
+
+def test_a_signature_is_saved_for_whoever_writes_it(
+    enter: Enter, alice: Viewer, bob: Viewer
+) -> None:
+    browser = enter(alice)
+    assert browser.post(ME, {"signature": " **Alice**\r\nOrders "})["Location"] == ME
+    assert "Saved." in browser.get(ME).content.decode()
+    assert alice.user
+    assert bob.user
+    alice.user.refresh_from_db()
+    bob.user.refresh_from_db()
+    assert (alice.user.signature, bob.user.signature) == ("**Alice**\nOrders", "")
+
+
+def test_one_that_is_too_long_stays_in_the_form(enter: Enter, alice: Viewer) -> None:
+    page = enter(alice).post(ME, {"signature": "x" * 2_001})
+    assert page.status_code == 422
+    assert "may have 2000 characters; this has 2001." in page.content.decode()
+    assert "x" * 2_001 in page.content.decode()
+
+
+def test_a_stranger_has_none(client: Client) -> None:
+    assert client.get(ME)["Location"].startswith("/?next")
+    assert client.post(ME, {"signature": "x"}).status_code == 302
+
+
+@pytest.fixture
+def admin(alice: Viewer) -> Viewer:
+    assert alice.user
+    alice.user.is_superuser = True
+    alice.user.save()
+    return alice
+
+
+def form(inbox: Inbox, **more: str) -> dict[str, str]:
+    return {
+        "name": inbox.name,
+        "address": inbox.address or "",
+        "from_name": "Shop",
+        "new_ticket_after_days": "14",
+        "language": "de",
+        "time_zone": "Europe/Vienna",
+        "file_max_mb": "25",
+        "files_max": "15",
+        "acknowledges": "on",
+        **more,
+    }
+
+
+def test_hours_of_an_inbox_are_written_by_day(enter: Enter, admin: Viewer, inbox: Inbox) -> None:
+    browser, page = enter(admin), f"/admin/tickets/inbox/{inbox.pk}/change/"
+    answer = browser.post(page, form(inbox, monday="9-17", friday="9:00 – 12:30"))
+    assert answer.status_code == 302, answer.content.decode()
+    inbox.refresh_from_db()
+    assert inbox.hours == {"0": ["09:00", "17:00"], "4": ["09:00", "12:30"]}
+    assert (inbox.language, inbox.time_zone, inbox.acknowledges) == ("de", "Europe/Vienna", True)
+    text = browser.get(page).content.decode()
+    assert 'value="09:00-17:00"' in text
+    refused = browser.post(page, form(inbox, monday="always"))
+    assert "Write hours such as 9:00-17:30" in refused.content.decode()
