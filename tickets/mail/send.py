@@ -45,26 +45,30 @@ def send(
     route: Route,
     before_data: Callable[[], None],
     plain_sender: str = "",
+    accepted: Callable[[str], None] = lambda _answer: None,
 ) -> str:
     """Hand `mail` over by `route`; return what they answered there.
 
     Where `sender` is refused as an address that is not the account's, `plain_sender` is tried
     before anything is given up. `before_data` is called once the recipient is accepted and the
-    text has not left yet: the last moment to turn back, by raising. After a return the mail is
-    theirs and must not be sent again.
+    text has not left yet: the last moment to turn back, by raising. `accepted` is called with their
+    answer at once, before we say goodbye. From then on the mail is theirs and must not be sent
+    again.
 
     Raises GiveUp if they will never take it, TemporaryFailure if they may later.
     """
     if route.folder is not None:
         before_data()
-        return _drop(mail, route.folder)
+        answer = _drop(mail, route.folder)
+        accepted(answer)
+        return answer
     account = (route.host, route.port, route.username)
     if not plain_sender or plain_sender == sender:
-        return _once(mail, sender, recipient, route, before_data)
+        return _once(mail, sender, recipient, route, before_data, accepted)
     if account not in plain_only:
         with contextlib.suppress(SenderRefused):
-            return _once(mail, sender, recipient, route, before_data)
-    answer = _once(mail, plain_sender, recipient, route, before_data)
+            return _once(mail, sender, recipient, route, before_data, accepted)
+    answer = _once(mail, plain_sender, recipient, route, before_data, accepted)
     plain_only.add(account)
     return answer
 
@@ -97,12 +101,15 @@ def _once(
     recipient: str,
     route: Route,
     before_data: Callable[[], None],
+    accepted: Callable[[str], None],
 ) -> str:
     with plain_errors():
         server = connected(route)
         try:
             log_in(server, route)
-            return _hand_over(server, mail, sender, recipient, before_data)
+            answer = _hand_over(server, mail, sender, recipient, before_data)
+            accepted(answer)
+            return answer
         finally:
             leave(server)
 

@@ -62,15 +62,15 @@ def deliver(outgoing: OutgoingEmail) -> None:
         mail = render(letter)
     except ValueError as error:
         raise GiveUp(str(error)) from error
-    answer = send(
+    send(
         mail,
         sender=letter.reply_to,  # a bounce comes back to its conversation
         recipient=letter.to_address,
         route=route_of(ticket.inbox),
         plain_sender=ticket.inbox.address,
         before_data=partial(work.extend, outgoing),
+        accepted=partial(_note_accepted, outgoing, message),
     )
-    _note_accepted(outgoing, message, answer)
 
 
 def _undelivered(outgoing: OutgoingEmail) -> None:
