@@ -17,6 +17,7 @@ WRITE = (
     *("reply/", "note/", "assign/", "solve/", "reopen/", "seen/"),
     "messages/1/deliver/",
     "messages/1/take-back/",
+    "messages/1/move/",
 )
 PAGES = ("/tickets/", "/tickets/new/", "/assistant/")
 SCRIPT = {"HX-Request": "true"}

@@ -110,6 +110,7 @@ def deliver_all(request: DeskRequest) -> HttpResponse:
 def move(request: DeskRequest, number: int, seq: int) -> HttpResponse:
     """Move a message to another ticket. The page stays with the old one, whose line links."""
     viewer = viewer_for(request.user)
+    access_ticket(viewer, number)
     form = MoveForm(request.POST)
     if not form.is_valid():
         raise Refused(_("Write the number of a ticket, such as 12."))
