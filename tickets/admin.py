@@ -251,7 +251,8 @@ class MailboxAdmin(WorkAdmin):
     )
     fieldsets = (
         (None, {"fields": ("name", "inbox", "kind", "folder", "fetch_every_seconds")}),
-        ("IMAP", {"fields": ("host", "port", "tls", "username", "password", "mark_seen")}),
+        ("IMAP", {"fields": ("host", "port", "tls", "username", "password", "mark_seen", "idle")}),
+        ("SMTP", {"fields": ("smtp_host", "smtp_port", "smtp_security")}),
         (_("State"), {"fields": ("state", "attempts", "error", "last_ok_at", "uidvalidity")}),
         (_("Mails seen"), {"fields": ("ledger", "compared_at")}),
     )
@@ -279,6 +280,10 @@ class MailboxAdmin(WorkAdmin):
         if db_field.name == "password":
             # Kept when left empty: a stored password is never sent back to a browser.
             kwargs["widget"] = forms.PasswordInput
+        if db_field.name == "kind":  # webhooks are not received yet
+            kwargs["choices"] = [
+                choice for choice in Mailbox.Kind.choices if choice[0] != Mailbox.Kind.HOOK
+            ]
         return super().formfield_for_dbfield(db_field, request, **kwargs)
 
     def save_model(self, request: HttpRequest, obj: Mailbox, form: Any, change: bool) -> None:

@@ -73,3 +73,10 @@ def test_hours_of_an_inbox_are_written_by_day(enter: Enter, admin: Viewer, inbox
     assert 'value="09:00-17:00"' in text
     refused = browser.post(page, form(inbox, monday="always"))
     assert "Write hours such as 9:00-17:30" in refused.content.decode()
+
+
+def test_the_admin_offers_no_kind_of_mailbox_that_does_nothing(enter: Enter, admin: Viewer) -> None:
+    page = enter(admin).get("/admin/tickets/mailbox/add/").content.decode()
+    assert 'value="pop3"' in page
+    assert 'value="hook"' not in page
+    assert 'name="smtp_host"' in page
