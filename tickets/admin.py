@@ -252,7 +252,6 @@ class MailboxAdmin(WorkAdmin):
     fieldsets = (
         (None, {"fields": ("name", "inbox", "kind", "folder", "fetch_every_seconds")}),
         ("IMAP", {"fields": ("host", "port", "tls", "username", "password", "mark_seen", "idle")}),
-        ("SMTP", {"fields": ("smtp_host", "smtp_port", "smtp_security")}),
         (_("State"), {"fields": ("state", "attempts", "error", "last_ok_at", "uidvalidity")}),
         (_("Mails seen"), {"fields": ("ledger", "compared_at")}),
     )
