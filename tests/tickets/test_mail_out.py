@@ -27,7 +27,6 @@ from tests.fakes.smtp import smtp_server
 from tickets.access import Viewer
 from tickets.mail.addresses import conversations_named
 from tickets.models import InboundEmail, Inbox, Message, OutgoingEmail, Person, Ticket
-from tickets.operations import email as operations
 from tickets.operations.email import deliver, deliver_email, retry_delivery
 from tickets.operations.fetching import record_inbound
 from tickets.operations.filing import file_inbound
@@ -139,29 +138,6 @@ def test_a_failed_mail_leaves_when_it_is_retried(
     server.answer_to_mail = "250 OK"
     assert work.retry(OutgoingEmail.objects.filter(pk=row.pk)) == 1
     assert attempt(row).state == "done"
-
-
-def test_a_worker_killed_after_the_server_took_it_sends_the_same_message_id(
-    alice: Viewer, ticket: Ticket, server: Server, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A mail program shows two mails of one Message-ID once."""
-
-    class Killed(BaseException):
-        pass
-
-    def die(*_: object) -> None:
-        raise Killed
-
-    row = write(alice, ticket)
-    with monkeypatch.context() as killed:
-        killed.setattr(operations, "_note_accepted", die)
-        with pytest.raises(Killed):
-            attempt(row)
-    row.refresh_from_db()
-    assert row.state == "running"
-    OutgoingEmail.objects.filter(pk=row.pk).update(leased_until=row.created_at)
-    assert attempt(row).state == "done"
-    assert len({one["Message-ID"] for one in server.got}) == 1
 
 
 @pytest.mark.django_db(transaction=True)

@@ -10,7 +10,6 @@ import socket
 import ssl
 import tempfile
 from collections.abc import Callable, Iterator
-from email.message import EmailMessage
 from pathlib import Path
 
 from helpdesk.lib.errors import GiveUp, TemporaryFailure
@@ -38,8 +37,9 @@ class SenderRefused(GiveUp):
 
 
 def send(
-    mail: EmailMessage,
+    mail: bytes,
     *,
+    message_id: str,
     sender: str,
     recipient: str,
     route: Route,
@@ -47,7 +47,7 @@ def send(
     plain_sender: str = "",
     accepted: Callable[[str], None] = lambda _answer: None,
 ) -> str:
-    """Hand `mail` over by `route`; return what they answered there.
+    """Hand `mail` over by `route`; return what they answered there. `message_id` has no brackets.
 
     Where `sender` is refused as an address that is not the account's, `plain_sender` is tried
     before anything is given up. `before_data` is called once the recipient is accepted and the
@@ -59,7 +59,7 @@ def send(
     """
     if route.folder is not None:
         before_data()
-        answer = _drop(mail, route.folder)
+        answer = _drop(mail, message_id, route.folder)
         accepted(answer)
         return answer
     account = (route.host, route.port, route.username)
@@ -96,7 +96,7 @@ def reach(route: Route) -> str:
 
 
 def _once(
-    mail: EmailMessage,
+    mail: bytes,
     sender: str,
     recipient: str,
     route: Route,
@@ -181,14 +181,13 @@ def leave(server: smtplib.SMTP) -> None:
 
 def _hand_over(
     server: smtplib.SMTP,
-    mail: EmailMessage,
+    mail: bytes,
     sender: str,
     recipient: str,
     before_data: Callable[[], None],
 ) -> str:
-    text = mail.as_bytes()
     server.ehlo_or_helo_if_needed()
-    options = [f"size={len(text)}"] if server.has_extn("size") else []
+    options = [f"size={len(mail)}"] if server.has_extn("size") else []
     code, answer = server.mail(sender, options)
     if 500 <= code < 600:
         raise SenderRefused(_said("our address", code, _text(answer)))
@@ -197,9 +196,9 @@ def _hand_over(
     before_data()
     if server.sock is not None:
         # One for the whole of it: to write it all, and to hear the answer.
-        seconds = DATA_SECONDS + len(text) / DATA_BYTES_PER_SECOND
+        seconds = DATA_SECONDS + len(mail) / DATA_BYTES_PER_SECOND
         server.sock.settimeout(min(seconds, DATA_MAX_SECONDS))
-    code, answer = server.data(text)
+    code, answer = server.data(mail)
     _accepted(code, answer, what="the mail")
     return f"{code} {_text(answer)}"
 
@@ -230,15 +229,15 @@ def _text(said: bytes | str) -> str:
     return said.decode("utf-8", "replace") if isinstance(said, bytes) else said
 
 
-def _drop(mail: EmailMessage, folder: Path) -> str:
+def _drop(mail: bytes, message_id: str, folder: Path) -> str:
     """Write the mail under its Message-ID, so that sending it twice leaves one file."""
-    name = "".join(c if c.isalnum() or c in "-._@" else "_" for c in mail["Message-ID"].strip("<>"))
+    name = "".join(c if c.isalnum() or c in "-._@" else "_" for c in message_id)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(
             dir=folder, prefix=".", suffix=".tmp", delete=False
         ) as new:
-            new.write(mail.as_bytes())
+            new.write(mail)
             new.flush()
             os.fsync(new.fileno())
         path = folder / f"{name}.eml"

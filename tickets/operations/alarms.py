@@ -146,7 +146,8 @@ def mail_alarm(alarm: MailboxAlarm) -> None:
         extend = partial(work.extend, alarm)
         try:
             send(
-                mail,
+                mail.as_bytes(),
+                message_id=mail["Message-ID"].strip("<>"),
                 sender=_address(alarm),
                 recipient=user.email,
                 route=Route.of(settings.SMTP_URL),

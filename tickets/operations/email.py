@@ -6,6 +6,7 @@ import logging
 import time
 from functools import partial
 
+from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection
 from django.utils.timezone import now
 
@@ -14,8 +15,8 @@ from helpdesk.lib.errors import GiveUp
 from tickets import events
 from tickets.access import Viewer, access_ticket
 from tickets.mail.addresses import is_address
+from tickets.mail.handover import hand_over
 from tickets.mail.render import one_line, render
-from tickets.mail.send import send
 from tickets.models import Message, OutgoingEmail, Ticket
 from tickets.operations.enclosures import with_files
 from tickets.operations.letters import letter_for
@@ -41,10 +42,9 @@ def deliver_email(pk: int) -> None:
 def deliver(outgoing: OutgoingEmail) -> None:
     """Send one reply to one recipient.
 
-    Once a server has accepted it, it is never sent again: acceptance closes the row. Only a
-    worker that dies between the server's answer and that commit leaves a row that is sent a
-    second time, under the same Message-ID. Raises GiveUp where sending can never succeed,
-    TemporaryFailure where it may later.
+    Once a server has accepted it, it is never sent again: acceptance closes the row, and a worker
+    that dies between the server's answer and that commit leaves a slip on which its successor reads
+    the answer. Raises GiveUp where sending can never succeed, TemporaryFailure where it may later.
     """
     message = Message.objects.select_related("conversation", "author__user").get(
         pk=outgoing.message_id
@@ -62,11 +62,13 @@ def deliver(outgoing: OutgoingEmail) -> None:
         mail = render(letter)
     except ValueError as error:
         raise GiveUp(str(error)) from error
-    send(
-        mail,
+    hand_over(
+        mail.as_bytes(),
+        message_id=outgoing.rfc_message_id,
         sender=letter.reply_to,  # a bounce comes back to its conversation
         recipient=letter.to_address,
         route=route_of(ticket.inbox),
+        slip=settings.DATA_DIR / "mail" / "slips" / str(outgoing.pk),
         plain_sender=ticket.inbox.address,
         before_data=partial(work.extend, outgoing),
         accepted=partial(_note_accepted, outgoing, message),

@@ -165,8 +165,14 @@ def _smtp(mailbox: Mailbox, run: str) -> str:
 def _send(mailbox: Mailbox, run: str) -> str:
     address = mailbox.inbox.address or mailbox.username
     mail = trial.compose(address, run)
-    route = route_of(mailbox.inbox)
-    return send.send(mail, sender=address, recipient=address, route=route, before_data=lambda: None)
+    return send.send(
+        mail.as_bytes(),
+        message_id=mail["Message-ID"].strip("<>"),
+        sender=address,
+        recipient=address,
+        route=route_of(mailbox.inbox),
+        before_data=lambda: None,
+    )
 
 
 def _find(mailbox: Mailbox, run: str) -> str | None:
