@@ -6,10 +6,12 @@ from django.conf import settings
 
 from helpdesk.lib.doctor import Finding, Level
 from helpdesk.lib.text import preview
+from tickets.mail.handover import check_folder
 from tickets.mail.route import Route
 from tickets.mail.send import reach
 from tickets.models import Mailbox
 from tickets.operations.alarms import advice_on, troubles
+from tickets.operations.email import slips
 
 
 def mailboxes() -> Finding:
@@ -35,6 +37,7 @@ def _sentence(text: str) -> str:
 def mail_out() -> Finding:
     """Connects and logs in; sends nothing."""
     found = reach(Route.of(settings.SMTP_URL))
+    check_folder(slips())
     if settings.SMTP_URL.startswith("folder:"):
         return Finding("warning", found, "Set SMTP_URL, or nobody gets our mail.")
     return Finding("ok", found)

@@ -266,6 +266,10 @@ def test_the_way_out_is_tried_and_nothing_is_sent(settings: Settings, tmp_path: 
         settings.SMTP_URL = server.url
         assert tickets.doctor.mail_out() == Finding("ok", "127.0.0.1 answers.")
         assert (server.got, server.envelopes) == ([], [])
+        with mock.patch.object(settings, "DATA_DIR", tmp_path / "file"):
+            (tmp_path / "file").touch()
+            with pytest.raises(TemporaryFailure, match="Nothing can be written into"):
+                tickets.doctor.mail_out()
         settings.SMTP_URL = server.url.replace("//", "//name:word@")
         with pytest.raises(TemporaryFailure, match="refused our login"):
             tickets.doctor.mail_out()
@@ -274,7 +278,6 @@ def test_the_way_out_is_tried_and_nothing_is_sent(settings: Settings, tmp_path: 
         tickets.doctor.mail_out()
     settings.SMTP_URL = f"folder:{tmp_path}/out"
     assert tickets.doctor.mail_out().level == "warning"
-    (tmp_path / "file").touch()
     settings.SMTP_URL = f"folder:{tmp_path}/file"
     with pytest.raises(TemporaryFailure, match="cannot be written"):
         tickets.doctor.mail_out()

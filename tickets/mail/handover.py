@@ -22,6 +22,7 @@ import os
 import select
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import traceback
@@ -88,6 +89,15 @@ def hang_up() -> None:
         lines, _idle[:] = list(_idle), []
     for line in lines:
         line.leave()
+
+
+def check_folder(folder: Path) -> None:
+    """Raises TemporaryFailure if no slip can be written there, and so no mail can leave."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise _cannot_write(folder, error) from error
 
 
 # --- The worker's side ------------------------------------------------------------------------
@@ -252,7 +262,7 @@ class _Slip:
             os.write(self.descriptor, line)
             os.fsync(self.descriptor)
         except OSError as error:
-            raise _cannot_write(self.path, error) from error
+            raise _cannot_write(self.path.parent, error) from error
 
     def remove(self) -> None:
         self.path.unlink(missing_ok=True)
@@ -269,7 +279,7 @@ def _held(path: Path) -> Iterator[_Slip]:
     except BlockingIOError as error:
         raise TemporaryFailure("Another process is handing this mail over.") from error
     except OSError as error:
-        raise _cannot_write(path, error) from error
+        raise _cannot_write(path.parent, error) from error
     try:
         yield _Slip(path, descriptor)
     finally:
@@ -304,8 +314,8 @@ def _sweep(folder: Path) -> None:
                 slip.unlink()
 
 
-def _cannot_write(path: Path, error: OSError) -> TemporaryFailure:
-    return TemporaryFailure(f"Nothing can be written into {path.parent}: {error.strerror}")
+def _cannot_write(folder: Path, error: OSError) -> TemporaryFailure:
+    return TemporaryFailure(f"Nothing can be written into {folder}: {error.strerror}")
 
 
 # --- Both ---------------------------------------------------------------------------------------

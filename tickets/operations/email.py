@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from functools import partial
+from pathlib import Path
 
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection
@@ -68,11 +69,16 @@ def deliver(outgoing: OutgoingEmail) -> None:
         sender=letter.reply_to,  # a bounce comes back to its conversation
         recipient=letter.to_address,
         route=route_of(ticket.inbox),
-        slip=settings.DATA_DIR / "mail" / "slips" / str(outgoing.pk),
+        slip=slips() / str(outgoing.pk),
         plain_sender=ticket.inbox.address,
         before_data=partial(work.extend, outgoing),
         accepted=partial(_note_accepted, outgoing, message),
     )
+
+
+def slips() -> Path:
+    """Where it is written what became of mails that are being handed over."""
+    return Path(settings.DATA_DIR) / "mail" / "slips"
 
 
 def _undelivered(outgoing: OutgoingEmail) -> None:
