@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 
 import pytest
+from django.db import connection
 
 from helpdesk.lib import work
 from tests.fakes.mails import mail
 from tickets.models import InboundEmail, Inbox, Message
 from tickets.models.mail import READ_AT_ONCE_BYTES
-from tickets.operations import stored
+from tickets.operations import fetching, stored
 from tickets.operations.fetching import record_inbound
 from tickets.operations.filing import file_inbound
 from tickets.operations.stored import raw_of
@@ -53,3 +54,20 @@ def test_a_large_mail_is_filed_as_any_other(inbox: Inbox) -> None:
     assert row.size_bytes > READ_AT_ONCE_BYTES
     work.perform(InboundEmail, row.pk, file_inbound)
     assert Message.objects.get().body.startswith("A long story. A long story.")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_large_mail_leaves_no_buffer_of_its_size_behind(
+    inbox: Inbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def backend() -> int:
+        connection.ensure_connection()
+        return int(connection.connection.info.backend_pid)
+
+    monkeypatch.setattr(fetching, "LARGE_BYTES", 10_000)
+    before = backend()
+    record_inbound(mail("Small."))
+    assert backend() == before
+    assert record_inbound(mail("x" * 20_000, message_id="<large@mail.example>"))
+    assert backend() != before
+    assert InboundEmail.objects.count() == 2

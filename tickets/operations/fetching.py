@@ -10,7 +10,7 @@ from itertools import islice
 from typing import TypeVar
 
 from django.conf import settings
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 from django.utils.timezone import now
 
 from helpdesk.lib import prepared, work
@@ -79,7 +79,17 @@ def record_inbound(
         if not any(name in str(refused) for name in ONCE):
             raise
         return None
+    if len(raw) > LARGE_BYTES:
+        _let_go()
     return row
+
+
+def _let_go() -> None:
+    """libpq keeps a buffer as large as the largest statement it has sent, for as long as the
+    connection lasts. The next statement opens another one."""
+    if connection.connection is not None and not connection.in_atomic_block:
+        connection.connection.close()  # a pool would keep it otherwise
+        connection.close()
 
 
 def fetch_mailbox(mailbox: Mailbox) -> None:
