@@ -172,6 +172,7 @@ def form(**more: Any) -> dict[str, Any]:
         "port": 993,
         "tls": "on",
         "username": "sales",
+        "auth": "password",
         "password": "geheim",
         "smtp_host": "smtp.shop.example",
         "smtp_port": 587,
