@@ -231,6 +231,8 @@ def oauth_server() -> Iterator[OAuthServer]:
         known.url = f"http://127.0.0.1:{server.server_port}"
         thread = Thread(target=server.serve_forever)
         thread.start()
-        yield known
-        server.shutdown()
-        thread.join()
+        try:
+            yield known
+        finally:
+            server.shutdown()
+            thread.join()
