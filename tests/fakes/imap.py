@@ -28,7 +28,7 @@ import pytest
 from tests.fakes.certificates import Certificate
 
 DOVECOT = shutil.which("dovecot", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
-PASSWORD = "hush-hush"
+PASSWORD = "secret"
 START_SECONDS = 10
 
 CONFIG = """
