@@ -478,6 +478,18 @@ def test_of_many_at_once_one_asks_and_the_others_wait(
     assert [form["grant_type"] for form in service.asked].count("refresh_token") == 1
 
 
+def test_who_comes_second_with_the_same_row_asks_nothing(
+    enter: Enter, admin: Viewer, mailbox: Mailbox, service: OAuthServer
+) -> None:
+    signed_in(enter(admin), mailbox, service)
+    expire(mailbox)
+    as_read = Mailbox.objects.get()
+    access_token(mailbox)
+    asked = len(service.asked)
+    assert sign_in._replaced(as_read, now() + sign_in.CLAIM) == ""
+    assert len(service.asked) == asked
+
+
 def test_a_process_that_died_while_it_asked_is_not_waited_for_long(
     enter: Enter, admin: Viewer, mailbox: Mailbox, service: OAuthServer
 ) -> None:
