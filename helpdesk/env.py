@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,6 +56,12 @@ def url(*schemes: str) -> Callable[[str], str]:
         return text.rstrip("/")
 
     return parse
+
+
+def directory(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9.-]+", text):
+        raise ValueError("write the ID or a domain of your directory, or common")
+    return text
 
 
 def clamd(text: str) -> str:
@@ -177,6 +184,39 @@ VARS = (
         "Where mail leaves: smtp://user:password@host:25, smtps://…, smtp+starttls://… or "
         "folder:PATH. Empty: a folder below HELPDESK_DATA.",
         secret=True,
+    ),
+    Var(
+        "MAIL_GOOGLE_CLIENT_ID",
+        str,
+        "",
+        "Client ID that Google gave this helpdesk, to read mailboxes by OAuth2.",
+        needs=("MAIL_GOOGLE_CLIENT_SECRET",),
+    ),
+    Var("MAIL_GOOGLE_CLIENT_SECRET", str, "", "Its client secret.", secret=True),
+    Var(
+        "MAIL_MICROSOFT_CLIENT_ID",
+        str,
+        "",
+        "Application ID that Microsoft gave this helpdesk, to read mailboxes by OAuth2.",
+    ),
+    Var(
+        "MAIL_MICROSOFT_CLIENT_SECRET",
+        str,
+        "",
+        "Its client secret. Empty for a public client.",
+        secret=True,
+    ),
+    Var(
+        "MAIL_MICROSOFT_TENANT",
+        directory,
+        "common",
+        "Directory (tenant) ID, where only accounts of that directory may sign in. common: any.",
+    ),
+    Var(
+        "MAIL_MICROSOFT_LOGIN_URL",
+        url("http", "https"),
+        "https://login.microsoftonline.com",
+        "Where one signs in with Microsoft; national clouds have hosts of their own.",
     ),
     Var(
         "CLAMD_URL",

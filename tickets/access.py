@@ -129,10 +129,10 @@ def access_file(viewer: Viewer, uuid: UUID) -> Attachment:
 
 
 def visible_mailboxes(viewer: Viewer) -> QuerySet[Mailbox]:
-    """Who sets them up: administrators."""
+    """Those in use, for who sets them up: administrators."""
     if viewer.user is None or not viewer.user.is_superuser:
         return Mailbox.objects.none()
-    return Mailbox.objects.select_related("inbox").order_by("name")
+    return Mailbox.in_use().select_related("inbox").order_by("name")
 
 
 def access_mailbox(viewer: Viewer, pk: int) -> Mailbox:

@@ -247,14 +247,40 @@ class MailboxAdmin(WorkAdmin):
     search_fields = ("name", "host", "username", "folder")
     readonly_fields = (
         *("state", "attempts", "error", "finished_at", "last_ok_at", "uidvalidity"),
-        *("ledger", "compared_at"),
+        *("ledger", "compared_at", "auth"),
     )
     fieldsets = (
         (None, {"fields": ("name", "inbox", "kind", "folder", "fetch_every_seconds")}),
-        ("IMAP", {"fields": ("host", "port", "tls", "username", "password", "mark_seen", "idle")}),
+        (
+            "IMAP",
+            {
+                "fields": (
+                    *("host", "port", "tls", "username", "auth", "password"),
+                    *("mark_seen", "idle"),
+                ),
+            },
+        ),
         (_("State"), {"fields": ("state", "attempts", "error", "last_ok_at", "uidvalidity")}),
         (_("Mails seen"), {"fields": ("ledger", "compared_at")}),
     )
+
+    def get_fieldsets(self, request: HttpRequest, obj: Mailbox | None = None) -> Any:
+        """Whoever signs in by tokens has no password to be typed, and does so at the desk. Who may
+        only look sees none."""
+        hidden = {"password", "username"} if obj and obj.uses_tokens else set()
+        if obj and not self.has_change_permission(request, obj):
+            hidden = {"password"}
+        return [
+            (name, {**more, "fields": [one for one in more["fields"] if one not in hidden]})
+            for name, more in super().get_fieldsets(request, obj)
+        ]
+
+    def has_change_permission(self, request: HttpRequest, obj: Mailbox | None = None) -> bool:
+        return bool(super().has_change_permission(request, obj)) and not (obj and obj.is_removed)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Mailbox | None = None) -> bool:
+        """Its mails point to it, maybe millions. The desk removes it and leaves them alone."""
+        return False
 
     @admin.display(description=_("what became of them"))
     def ledger(self, mailbox: Mailbox) -> str:

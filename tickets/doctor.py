@@ -16,10 +16,10 @@ from tickets.operations.email import slips
 
 def mailboxes() -> Finding:
     """Broken is what has an alarm, or will have one at once; an error before may pass by itself."""
-    count = Mailbox.objects.count()
+    count = Mailbox.in_use().count()
     wrong = troubles()
     named = {one.mailbox.pk for one in wrong}
-    passing = Mailbox.objects.exclude(error="").exclude(pk__in=named).order_by("name")
+    passing = Mailbox.in_use().exclude(error="").exclude(pk__in=named).order_by("name")
     if not wrong and not passing:
         return Finding("ok", f"{count} read without an error." if count else "None is set up.")
     found = [f"{one.mailbox.name}: {_sentence(one.text)}" for one in wrong]

@@ -139,6 +139,9 @@ class NewTicketForm(ComposerForm):
         return told(lambda: checked_subject(self.cleaned_data["subject"]))
 
 
+TENANT = re.compile(r"[A-Za-z0-9.-]+")
+
+
 class MailboxForm(forms.ModelForm[Mailbox]):
     """An account that mail is read from, and where its inbox's replies leave.
 
@@ -161,8 +164,23 @@ class MailboxForm(forms.ModelForm[Mailbox]):
         max_length=80,
         help_text=_("Customers see it on every mail."),
     )
+    auth = forms.ChoiceField(
+        label=_("Sign in by"),
+        choices=[("password", _("Password")), ("google", "Google"), ("microsoft", "Microsoft")],
+    )
     password = forms.CharField(
-        label=_("Password"), required=False, strip=False, widget=forms.PasswordInput
+        label=_("Password"),
+        required=False,
+        strip=False,
+        widget=forms.PasswordInput,
+        help_text=_("Empty: it stays as it is."),
+    )
+    client_secret = forms.CharField(
+        label=_("Client secret"),
+        required=False,
+        max_length=500,
+        widget=forms.PasswordInput,
+        help_text=_("Empty: it stays as it is."),
     )
     from_now = forms.ChoiceField(
         label=_("Begin with"),
@@ -173,7 +191,8 @@ class MailboxForm(forms.ModelForm[Mailbox]):
     class Meta:
         model = Mailbox
         fields = (
-            *("kind", "host", "port", "tls", "username", "folder"),
+            *("kind", "host", "port", "tls", "auth", "username", "folder"),
+            *("oauth_client_id", "oauth_tenant"),
             *("smtp_host", "smtp_port", "smtp_security", "name", "inbox"),
         )
         labels = {
@@ -183,21 +202,23 @@ class MailboxForm(forms.ModelForm[Mailbox]):
             "smtp_host": _("Server to send by"),
             "smtp_port": _("Port to send by"),
             "smtp_security": _("Encryption to send by"),
+            "oauth_client_id": _("Client ID"),
+            "oauth_tenant": _("Directory (tenant) ID"),
         }
         help_texts = {
             "folder": _("INBOX is there in every account."),
             "smtp_host": _("Empty: replies leave by this helpdesk's own way out."),
+            "oauth_tenant": _("Of Microsoft, for an app that is for one organisation only."),
         }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.had_password = bool(self.instance.password)
         kinds: Any = self.fields["kind"]
         kinds.choices = [(one.value, one.label) for one in (Mailbox.Kind.IMAP, Mailbox.Kind.POP3)]
         self.fields["host"].required = self.fields["username"].required = True
         if self.instance.pk is None:
-            self.fields["password"].required = True
-        else:
-            self.fields["password"].help_text = _("Empty: it stays as it is.")
+            self.fields["password"].help_text = self.fields["client_secret"].help_text = ""
         for name, field in self.fields.items():
             if name != "tls":
                 field.widget.attrs |= {"class": "input", "autocomplete": "off"}
@@ -205,9 +226,21 @@ class MailboxForm(forms.ModelForm[Mailbox]):
     def clean_from_now(self) -> bool:
         return bool(self.cleaned_data["from_now"] != "no")
 
+    def clean_oauth_tenant(self) -> str:
+        tenant = str(self.cleaned_data["oauth_tenant"])
+        if tenant and not TENANT.fullmatch(tenant):
+            raise ValidationError(_("Write the ID of the directory, or one of its domains."))
+        return tenant
+
     def clean(self) -> dict[str, Any]:
         given = super().clean() or {}
         address = given.get("address", "")
+        by_password = given.get("auth") == Mailbox.Auth.PASSWORD
+        if by_password and not (given.get("password") or self.had_password):
+            self.add_error("password", _("Write the password of the account."))
+        secret = given.get("client_secret") or self.instance.oauth_client_secret
+        if given.get("auth") == Mailbox.Auth.GOOGLE and given.get("oauth_client_id") and not secret:
+            self.add_error("client_secret", _("Write the secret that Google gave with this ID."))
         if given.get("inbox") is None and address:
             taken = Inbox.objects.filter(address__iexact=address).first()
             if taken is not None:

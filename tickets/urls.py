@@ -50,7 +50,10 @@ urlpatterns = [
     path("settings/me/", me.settings_page, name="me"),
     path("settings/mailboxes/", mailboxes.mailbox_list, name="mailboxes"),
     path("settings/mailboxes/new/", mailboxes.new_mailbox, name="new-mailbox"),
+    path("settings/mailboxes/signed-in/", mailboxes.signed_in, name="mailbox-signed-in"),
     path("settings/mailboxes/<int:pk>/", mailboxes.mailbox_page, name="mailbox"),
+    path("settings/mailboxes/<int:pk>/sign-in/", mailboxes.sign_in, name="mailbox-sign-in"),
+    path("settings/mailboxes/<int:pk>/remove/", mailboxes.remove, name="remove-mailbox"),
     path("settings/mailboxes/<int:pk>/check/", mailboxes.check_mailbox, name="check-mailbox"),
     path(
         "settings/mailboxes/<int:pk>/check/<slug:run>/",

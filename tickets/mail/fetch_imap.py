@@ -21,7 +21,7 @@ from typing import NamedTuple, Protocol
 from imap_tools.imap_utf7 import utf7_encode
 
 from helpdesk.lib.errors import TemporaryFailure
-from tickets.mail.xoauth2 import XOAUTH2, response
+from tickets.mail.xoauth2 import XOAUTH2, TokenRefused, response
 
 CONNECT_SECONDS = 10  # until the server has greeted us
 SOCKET_SECONDS = 20  # for each piece of an answer
@@ -221,8 +221,10 @@ def choose(server: imaplib.IMAP4, account: Account, *, writable: bool) -> int:
 
 
 def log_in(server: imaplib.IMAP4, account: Account, token: str = "") -> None:
-    """Say who we are, with a token in place of the password if there is one."""
-    with as_temporary(f"{_where(account)} refused the login of {account.username}"):
+    """Say who we are, with a token in place of the password if there is one. Raises
+    TemporaryFailure, which is TokenRefused where it was a token that did not do."""
+    kind = TokenRefused if token else TemporaryFailure
+    with as_temporary(f"{_where(account)} refused the login of {account.username}", kind):
         if token:
             said = response(account.username, token).encode()
             # A question is the server's reason to refuse; an empty line lets it do so.
@@ -302,11 +304,11 @@ def _internal_date(line: bytes) -> datetime | None:
 
 
 @contextmanager
-def as_temporary(what: str) -> Iterator[None]:
+def as_temporary(what: str, kind: type[TemporaryFailure] = TemporaryFailure) -> Iterator[None]:
     try:
         yield
     except (imaplib.IMAP4.error, OSError, UnicodeEncodeError) as error:
-        raise TemporaryFailure(f"{what}: {_plain(str(error))}") from error
+        raise kind(f"{what}: {_plain(str(error))}") from error
 
 
 def _number(server: imaplib.IMAP4, name: str) -> int | None:

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, Protocol
 
 from helpdesk.lib.errors import TemporaryFailure
 from tickets.mail.parse import RAW_MAX_BYTES
-from tickets.mail.xoauth2 import XOAUTH2, response
+from tickets.mail.xoauth2 import XOAUTH2, TokenRefused, response
 
 SOCKET_SECONDS = 20
 STLS_PORT = 110
@@ -151,9 +151,10 @@ class _Encrypted(_Plain, poplib.POP3_SSL):
 
 
 def log_in(server: poplib.POP3, account: Account, token: str = "") -> None:
-    """Say who we are, with a token in place of the password if there is one."""
+    """Say who we are, with a token in place of the password if there is one. Raises
+    TemporaryFailure, which is TokenRefused where it was a token that did not do."""
     refused = f"{account.host}:{account.port} refused the login of {account.username}"
-    with _as_temporary(refused):
+    with _as_temporary(refused, TokenRefused if token else TemporaryFailure):
         if token:
             _say_token(server, response(account.username, token))
         else:
@@ -179,11 +180,11 @@ def tls_context() -> ssl.SSLContext:
 
 
 @contextmanager
-def _as_temporary(what: str) -> Iterator[None]:
+def _as_temporary(what: str, kind: type[TemporaryFailure] = TemporaryFailure) -> Iterator[None]:
     try:
         yield
     except (poplib.error_proto, OSError, UnicodeError, ValueError) as error:
-        raise TemporaryFailure(f"{what}: {_plain(str(error))}") from error
+        raise kind(f"{what}: {_plain(str(error))}") from error
 
 
 def _text(line: bytes) -> str:

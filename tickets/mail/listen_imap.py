@@ -22,14 +22,18 @@ class CannotListen(Exception):
 
 
 def listen(
-    account: Account, *, connected: Callable[[socket.socket], None], heard: Callable[[], None]
+    account: Account,
+    *,
+    token: str = "",
+    connected: Callable[[socket.socket], None],
+    heard: Callable[[], None],
 ) -> None:
     """Call `heard` now, for what came while nobody listened, and whenever mail comes; never return.
 
     `connected` gets the line once it is there, so that another thread can cut it. Raises
     CannotListen, or TemporaryFailure once the line is lost.
     """
-    with signed_in(account) as server, _line_of(account):
+    with signed_in(account, token) as server, _line_of(account):
         connected(server.socket())
         if "IDLE" not in _capabilities(server):
             raise CannotListen

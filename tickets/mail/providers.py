@@ -18,23 +18,26 @@ class Provider:
     smtp_port: int = 587
     smtp_security: str = STARTTLS
     advice: object = ""  # a lazy sentence
+    auth: str = "password"  # the way in that it offers first, as Mailbox.Auth
 
 
 _GMAIL = Provider(
     "imap.gmail.com",
     "smtp.gmail.com",
     advice=_(
-        "Google wants an app password here, not the one you sign in with: make one at "
-        "myaccount.google.com/apppasswords. It needs 2-step verification."
+        "Sign in by Google. Or by a password: Google wants an app password then, not the one you "
+        "sign in with; make one at myaccount.google.com/apppasswords. It needs 2-step verification."
     ),
+    auth="google",
 )
 _MICROSOFT = Provider(
     "outlook.office365.com",
     "smtp.office365.com",
     advice=_(
-        "Microsoft takes passwords from programs only where an administrator allows it. Otherwise "
-        "forward the mail of this address to another account, or into a folder."
+        "Sign in by Microsoft: it takes no passwords from programs, or only where an administrator "
+        "allows it."
     ),
+    auth="microsoft",
 )
 _APPLE = Provider(
     "imap.mail.me.com",
@@ -94,13 +97,17 @@ BY_DOMAIN = {
     **dict.fromkeys(("yandex.com", "yandex.ru", "ya.ru"), _YANDEX),
     "mailbox.org": Provider("imap.mailbox.org", "smtp.mailbox.org"),
 }
+BY_AUTH = {one.auth: one for one in (_GMAIL, _MICROSOFT)}
 BY_HOST = {one.host: one for one in BY_DOMAIN.values()}
 
 
-def provider_of(address: str) -> Provider:
-    """The servers of an address: those of a known service, or the usual names below its domain."""
+def provider_of(address: str, auth: str = "") -> Provider:
+    """The servers of an address: those of a known service, or the usual names below its domain.
+    Where `auth` names a service one signs in with, it is that one's, whatever the domain."""
     domain = address.rpartition("@")[2].strip().lower()
-    return BY_DOMAIN.get(domain) or Provider(f"imap.{domain}", f"smtp.{domain}")
+    return (
+        BY_AUTH.get(auth) or BY_DOMAIN.get(domain) or Provider(f"imap.{domain}", f"smtp.{domain}")
+    )
 
 
 def advice_for(host: str) -> str:

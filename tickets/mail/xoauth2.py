@@ -5,7 +5,13 @@ Google: https://developers.google.com/gmail/imap/xoauth2-protocol; Microsoft's i
 
 from __future__ import annotations
 
+from helpdesk.lib.errors import TemporaryFailure
+
 XOAUTH2 = "XOAUTH2"
+
+
+class TokenRefused(TemporaryFailure):
+    """The server did not let us in with this token; perhaps with the next."""
 
 
 def response(username: str, token: str) -> str:

@@ -23,7 +23,8 @@ READ_AT_ONCE_BYTES = 1_000_000
 
 
 class Mailbox(Work):
-    """An account or folder we read. Fetching it is work that repeats."""
+    """An account or folder we read. Fetching it is work that repeats, until it is removed: then
+    that work is done for good, and the row stays, because its mails point to it."""
 
     class Kind(models.TextChoices):
         IMAP = "imap", _("IMAP")
@@ -141,6 +142,24 @@ class Mailbox(Work):
 
     def __str__(self) -> str:
         return self.name
+
+    @classmethod
+    def in_use(cls) -> models.QuerySet[Mailbox]:
+        return cls.objects.exclude(state=cls.State.DONE)
+
+    @property
+    def is_removed(self) -> bool:
+        return self.state == self.State.DONE
+
+    @property
+    def uses_tokens(self) -> bool:
+        """Whether it is signed in to with tokens; nobody may have done so yet."""
+        return self.auth != self.Auth.PASSWORD
+
+    @property
+    def lacks_sign_in(self) -> bool:
+        """Whether somebody must sign in with its service, for the first time or again."""
+        return self.uses_tokens and not self.oauth_refresh_token
 
     def next_due_at(self) -> datetime:
         return now() + timedelta(seconds=self.fetch_every_seconds)

@@ -29,6 +29,7 @@ from tickets.mail.render import one_line
 from tickets.mail.route import Route
 from tickets.mail.send import send
 from tickets.models import Inbox, Mailbox, MailboxAlarm, User
+from tickets.operations.sign_in import sign_in_wanted
 
 log = logging.getLogger(__name__)
 
@@ -53,9 +54,10 @@ class Trouble:
 def troubles() -> list[Trouble]:
     """All there is to raise an alarm about: two for a mailbox at most."""
     found = []
-    for mailbox in Mailbox.objects.order_by("name"):
+    for mailbox in Mailbox.in_use().order_by("name"):
         if _is_silent(mailbox):
             text = preview(mailbox.error) or _("Its last fetch has not come to an end.")
+            text = sign_in_wanted(mailbox) if mailbox.lacks_sign_in else text
             since = mailbox.last_ok_at or mailbox.created_at
             found.append(Trouble(mailbox, Kind.SILENT, text, advice_on(mailbox), since))
         if mailbox.missing_count:
@@ -73,6 +75,8 @@ def troubles() -> list[Trouble]:
 def _is_silent(mailbox: Mailbox) -> bool:
     if mailbox.kind == Mailbox.Kind.HOOK:  # it is not fetched: nobody knows when mail should come
         return False
+    if mailbox.lacks_sign_in and mailbox.oauth_expires_at is not None:
+        return True  # it was taken back: waiting mends nothing
     patience = SILENT_AFTER + timedelta(seconds=mailbox.fetch_every_seconds)
     return (mailbox.last_ok_at or mailbox.created_at) < now() - patience
 
@@ -80,6 +84,10 @@ def _is_silent(mailbox: Mailbox) -> bool:
 def advice_on(mailbox: Mailbox) -> str:
     """What to do about a mailbox that cannot be read, from the words of the failure."""
     said = mailbox.error
+    if mailbox.lacks_sign_in:
+        return _("Open its page under Mailboxes and sign in there.")
+    if mailbox.uses_tokens and "refused the login" in said:
+        return _("Open its page under Mailboxes: check the user name, and sign in there again.")
     if "refused the login" in said:
         return _(
             "Enter user name and password anew; many providers want a password made for programs."
@@ -167,7 +175,7 @@ def _letter(alarm: MailboxAlarm, user: User) -> EmailMessage:
         (one for one in troubles() if (one.mailbox, one.kind) == (mailbox, alarm.kind)), None
     )
     since = trouble.since if trouble and trouble.since else alarm.raised_at
-    page = settings.SITE_URL + reverse("admin:tickets_mailbox_change", args=[mailbox.pk])
+    page = settings.SITE_URL + reverse("tickets:mailbox", args=[mailbox.pk])
     named = {"mailbox": one_line(mailbox.name), "since": f"{since:%Y-%m-%d %H:%M} UTC"}
     if alarm.kind == Kind.SILENT:
         subject = _("Mail of %(mailbox)s does not come in") % named

@@ -20,7 +20,7 @@ from tickets.mail.parse import RAW_MAX_BYTES
 from tickets.mail.trial import trial_in
 from tickets.models import InboundEmail, Mailbox
 from tickets.operations import ledger
-from tickets.operations.sign_in import access_token
+from tickets.operations.sign_in import signing_in
 
 T = TypeVar("T")
 
@@ -153,12 +153,14 @@ def _fetch_imap(mailbox: Mailbox) -> None:
     """A line that breaks in the middle of a mail is tried once more; where it breaks there again
     while others come through, that mail is recorded as failed and the rest goes on."""
     stop_at = time.monotonic() + FETCH_MAX_SECONDS
-    token = access_token(mailbox)
     suspect: int | None = None
     given_up = False
     while True:
         try:
-            with fetch_imap.opened(mailbox, writable=mailbox.mark_seen, token=token) as folder:
+            with (
+                signing_in(mailbox) as token,
+                fetch_imap.opened(mailbox, writable=mailbox.mark_seen, token=token) as folder,
+            ):
                 _look_into(mailbox, folder, stop_at)
             return
         except fetch_imap.BrokeOff as broke:
@@ -236,7 +238,7 @@ def _record_from_server(
 
 def _fetch_pop3(mailbox: Mailbox) -> None:
     stop_at = time.monotonic() + FETCH_MAX_SECONDS
-    with fetch_pop3.opened(mailbox, token=access_token(mailbox)) as maildrop:
+    with signing_in(mailbox) as token, fetch_pop3.opened(mailbox, token=token) as maildrop:
         places = maildrop.places()
         if mailbox.began_at is not None and mailbox.last_ok_at is None:
             _pass_over(mailbox, places)

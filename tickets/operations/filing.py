@@ -72,8 +72,8 @@ def file_inbound(row: InboundEmail) -> None:
 def _fetched_again(row: InboundEmail) -> bytes:
     """A mail that the server once would not hand over. Raises GiveUp if it is no longer there."""
     mailbox = row.mailbox
-    if mailbox is None:
-        raise GiveUp("The mailbox it lay in is no longer known.")
+    if mailbox is None or mailbox.is_removed:
+        raise GiveUp("The mailbox it lay in was removed here.")
     try:
         raw = _from_maildrop(mailbox, row.uidl) if row.uidl else _from_folder(mailbox, row)
     except (fetch_imap.NotHandedOver, fetch_pop3.NotHandedOver) as error:

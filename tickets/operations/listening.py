@@ -19,6 +19,7 @@ from helpdesk.lib.errors import GiveUp, TemporaryFailure
 from tickets.mail.fetch_imap import cut
 from tickets.mail.listen_imap import CannotListen, listen
 from tickets.models import Mailbox
+from tickets.operations.sign_in import signing_in
 
 log = logging.getLogger(__name__)
 chance = random.SystemRandom()
@@ -30,8 +31,11 @@ RETRY_MAX_SECONDS = 300.0
 HELD_SECONDS = 60.0  # a line that held this long was a good one
 WITHOUT_IDLE_SECONDS = 3_600.0
 
-# What a line was opened with: where it changes, it is opened anew.
-SETTINGS = ("host", "port", "tls", "username", "password", "folder", "auth", "oauth_client_id")
+# What a line is opened with: where it changes, it is opened anew. Tokens come and go meanwhile.
+SETTINGS = (
+    *("host", "port", "tls", "username", "password", "folder"),
+    *("auth", "oauth_client_id", "oauth_client_secret", "oauth_tenant", "lacks_sign_in"),
+)
 
 
 def ring_mailbox(pk: int) -> bool:
@@ -41,17 +45,19 @@ def ring_mailbox(pk: int) -> bool:
     if waiting.update(due_at=now()):
         work.ring(Mailbox, pk)
         return True
-    return not Mailbox.objects.filter(pk=pk).exists()
+    return not Mailbox.in_use().filter(pk=pk).exists()
 
 
 class Listener:
-    """One mailbox, listened to from a thread of its own, which knows no database."""
+    """One mailbox, listened to from a thread of its own. It asks the database for a token at most,
+    and has no connection to it while it listens."""
 
     def __init__(self, mailbox: Mailbox, heard: Callable[[int], None]) -> None:
         self.mailbox = mailbox  # as of the last look; the next line is opened with it
         self._heard = heard
         self._line: socket.socket | None = None
-        self._ended = threading.Event()
+        self._ended = False
+        self._wake = threading.Event()
         name = f"listens to {mailbox.pk}"
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
@@ -64,10 +70,14 @@ class Listener:
         """Take note of what the mailbox is set to now."""
         before, self.mailbox = self.mailbox, mailbox
         if any(getattr(before, name) != getattr(mailbox, name) for name in SETTINGS):
-            self._cut()
+            self._begin_anew()
 
     def end(self) -> None:
-        self._ended.set()
+        self._ended = True
+        self._begin_anew()
+
+    def _begin_anew(self) -> None:
+        self._wake.set()
         self._cut()
 
     def _cut(self) -> None:
@@ -76,27 +86,38 @@ class Listener:
 
     def _run(self) -> None:
         pause = RETRY_MIN_SECONDS
-        while not self._ended.is_set():
+        while True:
+            self._wake.clear()  # first: who ends us says so before they wake us
+            if self._ended:
+                return
             began = time.monotonic()
             rest = self._listen()
             held = time.monotonic() - began > HELD_SECONDS
             pause = RETRY_MIN_SECONDS if held else pause
             # With some chance, so that a server that comes back is not met by all at once.
-            self._ended.wait(rest or pause * chance.uniform(0.5, 1.0))
-            pause = min(pause * 2, RETRY_MAX_SECONDS)
+            if self._wake.wait(rest or pause * chance.uniform(0.5, 1.0)):
+                pause = RETRY_MIN_SECONDS
+            else:
+                pause = min(pause * 2, RETRY_MAX_SECONDS)
 
     def _listen(self) -> float:
         """Until the line is lost. How long to rest then, where that is known."""
         mailbox = self.mailbox
         try:
-            listen(mailbox, connected=self._connected, heard=lambda: self._heard(mailbox.pk))
+            with signing_in(mailbox) as token:
+                listen(
+                    mailbox,
+                    token=token,
+                    connected=self._connected,
+                    heard=lambda: self._heard(mailbox.pk),
+                )
         except CannotListen:
             log.info(
                 "mailbox %s: its server has no IDLE, so it is only asked now and then", mailbox
             )
             return WITHOUT_IDLE_SECONDS
         except (TemporaryFailure, GiveUp) as error:
-            if not self._ended.is_set():
+            if not self._ended:
                 log.warning("mailbox %s: not listened to, %s", mailbox, error)
         except Exception:
             log.exception("mailbox %s: not listened to", mailbox)
@@ -109,7 +130,7 @@ class Listener:
         log.info("mailbox %s: listening", self.mailbox)
         connection.close()
         self._line = line
-        if self._ended.is_set():
+        if self._wake.is_set():
             self._cut()
 
 
@@ -148,7 +169,7 @@ class Switchboard:
                 listener.end()
 
     def _look(self) -> None:
-        rows = Mailbox.objects.filter(kind=Mailbox.Kind.IMAP, idle=True)
+        rows = Mailbox.in_use().filter(kind=Mailbox.Kind.IMAP, idle=True)
         mailboxes = {one.pk: one for one in rows}
         for pk in self.listeners.keys() - mailboxes.keys():
             self.listeners.pop(pk).end()

@@ -110,7 +110,8 @@ UNION ALL
 SELECT 'mailbox', CASE WHEN b.id = %(mailbox)s::bigint THEN i.id END, NULL, NULL,
        i.acknowledges::int, lower(b.username), NULL
   FROM tickets_mailbox b LEFT JOIN tickets_inbox i ON i.id = b.inbox_id
- WHERE b.id = %(mailbox)s::bigint OR lower(b.username) = ANY(%(doors)s::varchar[])
+ WHERE b.id = %(mailbox)s::bigint
+    OR lower(b.username) = ANY(%(doors)s::varchar[]) AND b.state <> 'done'  -- removed
 UNION ALL
 (SELECT 'first inbox', i.id, NULL, NULL, i.acknowledges::int, '', NULL
    FROM tickets_inbox i ORDER BY i.id LIMIT 1)

@@ -22,10 +22,10 @@ from helpdesk.lib import work
 from helpdesk.lib.errors import GiveUp, NotFound, Refused, TemporaryFailure
 from helpdesk.lib.redis_client import asking_redis
 from tickets.access import Viewer, access_mailbox
-from tickets.mail import fetch_imap, fetch_pop3, send, trial
+from tickets.mail import fetch_imap, fetch_pop3, oauth, send, trial
 from tickets.mail.providers import advice_for
 from tickets.models import InboundEmail, Mailbox
-from tickets.operations.sign_in import access_token, route_of
+from tickets.operations.sign_in import access_token, client_of, route_of, signing_in
 
 TASK = "tickets.try_mailbox"
 KEPT_SECONDS = 3_600
@@ -108,7 +108,7 @@ def check_of(viewer: Viewer, pk: int, run: str) -> Run:
 
 def perform_check(pk: int, run: str) -> None:
     """Take the steps one after the other, up to the first that fails."""
-    mailbox = Mailbox.objects.select_related("inbox").filter(pk=pk).first()
+    mailbox = Mailbox.in_use().select_related("inbox").filter(pk=pk).first()
     kept = cache.get(_key(run))
     if mailbox is None or kept is None or kept["steps"]:
         return  # it was taken back, or another worker has it
@@ -143,12 +143,12 @@ def _reach(mailbox: Mailbox, run: str) -> str:
 
 
 def _sign_in(mailbox: Mailbox, run: str) -> str:
-    token = access_token(mailbox)
-    if mailbox.kind == Mailbox.Kind.POP3:
-        with fetch_pop3.opened(mailbox, token=token):
+    with signing_in(mailbox) as token:
+        if mailbox.kind == Mailbox.Kind.POP3:
+            with fetch_pop3.opened(mailbox, token=token):
+                return mailbox.username
+        with fetch_imap.signed_in(mailbox, token):
             return mailbox.username
-    with fetch_imap.signed_in(mailbox, token):
-        return mailbox.username
 
 
 def _folder(mailbox: Mailbox, run: str) -> str | None:
@@ -218,6 +218,8 @@ def _mend(step: str, words: str, mailbox: Mailbox) -> str:
             "name that its provider gives for %s."
         ) % (host or _("it"))
     if "login" in said or "auth" in said or step == "sign_in":
+        if mailbox.uses_tokens:
+            return _mend_token(mailbox, smtp)
         usual = _("Check user name and password. The user name is mostly the whole address.")
         return " ".join(filter(None, [advice_for(mailbox.host), usual]))
     if "name or service" in said or "nodename" in said or "getaddrinfo" in said:
@@ -240,6 +242,23 @@ def _mend(step: str, words: str, mailbox: Mailbox) -> str:
             )
         case _:
             return _("Check server, port and encryption with what your provider names.")
+
+
+def _mend_token(mailbox: Mailbox, smtp: bool) -> str:
+    name = {"name": oauth.SERVICES[mailbox.auth].name}
+    mailbox.refresh_from_db()
+    if client_of(mailbox) is None:
+        return _("Register this helpdesk with %(name)s, as this page says.") % name
+    if mailbox.lacks_sign_in:
+        return _("Sign in with %(name)s on this page.") % name
+    if mailbox.auth == Mailbox.Auth.MICROSOFT:
+        return _(
+            "Whoever signed in must have full access to this mailbox, and in Exchange IMAP, POP3 "
+            "and authenticated SMTP must be switched on for it. Then sign in once more."
+        )
+    if smtp and mailbox.smtp_host != "smtp.gmail.com":
+        return _("A sign-in with Google is good for Google's servers: smtp.gmail.com.")
+    return _("The user name must be the address you signed in with. Else sign in once more.")
 
 
 def _key(run: str) -> str:

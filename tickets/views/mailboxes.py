@@ -7,15 +7,22 @@ from typing import Any
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
-from django.views.decorators.http import require_http_methods, require_POST, require_safe
+from django.views.decorators.http import (
+    require_GET,
+    require_http_methods,
+    require_POST,
+    require_safe,
+)
 
 from helpdesk.lib.errors import NotFound
 from tickets.access import access_mailbox, viewer_for, visible_mailboxes
 from tickets.forms import MailboxForm
 from tickets.mail.addresses import is_address, normal
+from tickets.mail.oauth import SERVICES
 from tickets.mail.providers import advice_for, provider_of
 from tickets.models import Inbox, Mailbox
-from tickets.operations.mailboxes import SETTINGS, save_mailbox
+from tickets.operations.mailboxes import SETTINGS, remove_mailbox, save_mailbox
+from tickets.operations.sign_in import begin_sign_in, client_of, finish_sign_in, redirect_address
 from tickets.operations.trying import Run, begin_check, check_of
 from tickets.views.frame import DeskRequest, desk_page, nav
 
@@ -46,15 +53,17 @@ def new_mailbox(request: DeskRequest) -> HttpResponse:
         return _save(request, None)
     address = normal(request.GET.get("address", ""))
     wrong = bool(address) and not is_address(address)
-    form = MailboxForm(initial=_guessed(address)) if address and not wrong else None
-    context = {"form": form, "address": address, "address_is_wrong": wrong}
+    by = request.GET.get("by", "")
+    form = MailboxForm(initial=_guessed(address, by)) if address and not wrong else None
+    context: dict[str, Any] = {"form": form, "address": address, "address_is_wrong": wrong}
     if form is not None:
         context["advice"] = advice_for(str(form.initial["host"]))
+        context["others"] = () if context["advice"] else SERVICES.items()
     return render(request, "tickets/mailbox.html", nav(viewer) | {"page": "mailboxes"} | context)
 
 
-def _guessed(address: str) -> dict[str, Any]:
-    provider = provider_of(address)
+def _guessed(address: str, by: str) -> dict[str, Any]:
+    provider = provider_of(address, by)
     domain = address.rpartition("@")[2]
     return {
         "address": address,
@@ -64,6 +73,7 @@ def _guessed(address: str) -> dict[str, Any]:
         "port": 993,
         "tls": True,
         "username": address,
+        "auth": provider.auth,
         "folder": "INBOX",
         "smtp_host": provider.smtp_host,
         "smtp_port": provider.smtp_port,
@@ -82,8 +92,20 @@ def mailbox_page(request: DeskRequest, pk: int) -> HttpResponse:
     mailbox = access_mailbox(viewer, pk)
     if request.method == "POST":
         return _save(request, mailbox)
-    context = {"mailbox": mailbox, "form": _form(mailbox), "check": _check(request, mailbox)}
+    context = {"form": _form(mailbox), "check": _check(request, mailbox)} | _about(mailbox)
     return render(request, "tickets/mailbox.html", nav(viewer) | {"page": "mailboxes"} | context)
+
+
+def _about(mailbox: Mailbox) -> dict[str, Any]:
+    """What the page says of a mailbox beside its settings."""
+    if not mailbox.uses_tokens:
+        return {"mailbox": mailbox}
+    return {
+        "mailbox": mailbox,
+        "service": SERVICES[mailbox.auth],
+        "is_registered": client_of(mailbox) is not None,
+        "redirect_address": redirect_address(),
+    }
 
 
 def _form(mailbox: Mailbox) -> MailboxForm | None:
@@ -114,12 +136,54 @@ def _save(request: DeskRequest, mailbox: Mailbox | None) -> HttpResponse:
         mailbox.pk if mailbox else None,
         settings={name: given[name] for name in SETTINGS},
         password=given["password"],
+        client_secret=given["client_secret"],
         inbox=given["inbox"],
         new_inbox=given["new_inbox"],
         address=given["address"],
         from_now=given["from_now"],
     )
+    if saved.lacks_sign_in:
+        return redirect("tickets:mailbox", saved.pk)
     return redirect(_address(saved.pk, begin_check(viewer, saved.pk)))
+
+
+@require_POST
+@desk_page
+def sign_in(request: DeskRequest, pk: int) -> HttpResponse:
+    """Leave for the service of a mailbox. By a page of its own: browsers hold that a form may only
+    lead to us, and to nobody behind a redirect either (form-action)."""
+    address = begin_sign_in(viewer_for(request.user), pk, request.session)
+    page = render(request, "tickets/leaving.html", {"address": address})
+    page["Refresh"] = f"0; url={address}"
+    return page
+
+
+@require_GET
+@desk_page
+def signed_in(request: DeskRequest) -> HttpResponse:
+    """Back from the service, which tells by its query what became of it."""
+    viewer = viewer_for(request.user)
+    mailbox = finish_sign_in(
+        viewer,
+        request.session,
+        state=request.GET.get("state", ""),
+        code=request.GET.get("code", ""),
+        error=request.GET.get("error", ""),
+    )
+    return redirect(_address(mailbox.pk, begin_check(viewer, mailbox.pk)))
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@desk_page
+def remove(request: DeskRequest, pk: int) -> HttpResponse:
+    """What removing a mailbox means, and a button that does it."""
+    viewer = viewer_for(request.user)
+    mailbox = access_mailbox(viewer, pk)
+    if request.method == "POST":
+        remove_mailbox(viewer, pk)
+        return redirect("tickets:mailboxes")
+    context = nav(viewer) | {"page": "mailboxes", "mailbox": mailbox}
+    return render(request, "tickets/mailbox_remove.html", context)
 
 
 @require_POST
