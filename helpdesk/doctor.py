@@ -127,6 +127,7 @@ EXAMINATIONS = (
     Examination("mailboxes", tickets.doctor.mailboxes, "See that the database answers first."),
     # As long as a server that does not answer may take to connect, and to log in.
     Examination("mail out", tickets.doctor.mail_out, "Correct SMTP_URL.", seconds=30),
+    Examination("domains", tickets.doctor.sending_domains, "See that DNS answers.", seconds=30),
     Examination("storage", attachments.doctor.storage_writable, attachments.doctor.MEND_STORAGE),
     Examination("files", attachments.doctor.files, "See that database and storage answer.", 300),
     Examination("scanner", attachments.doctor.scanner, "Start clamd, or correct CLAMD_URL."),

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 from django.conf import settings
 
 from helpdesk.lib.doctor import Finding, Level
 from helpdesk.lib.text import preview
+from tickets.mail import dns_check
 from tickets.mail.handover import check_folder
 from tickets.mail.route import Route
 from tickets.mail.send import reach
-from tickets.models import Mailbox
+from tickets.models import Inbox, Mailbox
 from tickets.operations.alarms import advice_on, troubles
 from tickets.operations.email import slips
 
@@ -41,3 +44,35 @@ def mail_out() -> Finding:
     if settings.SMTP_URL.startswith("folder:"):
         return Finding("warning", found, "Set SMTP_URL, or nobody gets our mail.")
     return Finding("ok", found)
+
+
+DNS_SECONDS = 4.0  # for one question
+DOMAINS_MAX = 10
+
+
+def sending_domains() -> Finding:
+    """Whether receivers can tell that mail of our domains is ours. Being offline is no fault."""
+    addresses = Inbox.objects.exclude(address=None).values_list("address", flat=True)
+    domains = sorted({str(one).rpartition("@")[2].lower() for one in addresses})
+    domains = [one for one in domains if one and not dns_check.is_reserved(one)][:DOMAINS_MAX]
+    if not domains:
+        return Finding("ok", "No domain to look up.")
+    with ThreadPoolExecutor(max_workers=len(domains)) as pool:
+        looked = list(pool.map(_remarks_on, domains))
+    remarks = [one for found in looked for one in found or ()]
+    if remarks:
+        level: Level = "broken" if any(one.level == "broken" for one in remarks) else "warning"
+        mend = "; ".join(dict.fromkeys(one.mend for one in remarks))
+        return Finding(level, " ".join(one.text for one in remarks), f"Write into DNS: {mend}.")
+    silent = [name for name, found in zip(domains, looked, strict=True) if found is None]
+    if silent:
+        names = ", ".join(silent)
+        return Finding("ok", f"Not looked up: no name server answers for {names}.")
+    return Finding("ok", f"SPF, DKIM, DMARC and MX of {', '.join(domains)}.")
+
+
+def _remarks_on(domain: str) -> list[dns_check.Remark] | None:
+    try:
+        return dns_check.remarks_on(domain, dns_check.resolver_for(DNS_SECONDS))
+    except dns_check.Unanswered:
+        return None
