@@ -32,6 +32,8 @@ def test_every_address_of_the_desk_is_in_these_lists() -> None:
     tested |= {"mail_html", "move"}  # in test_mail_html, test_mail_moving
     tested |= {"me"}  # in test_views_me
     tested |= {"mailboxes", "new-mailbox", "mailbox", "check-mailbox", "mailbox-check"}
+    # In test_mail_oauth and test_mailbox_removed.
+    tested |= {"mailbox-sign-in", "mailbox-signed-in", "remove-mailbox"}
     assert names == tested | {"login", "logout"}
 
 
