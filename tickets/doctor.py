@@ -16,6 +16,9 @@ from tickets.models import Inbox, Mailbox
 from tickets.operations.alarms import advice_on, troubles
 from tickets.operations.email import slips
 
+DNS_SECONDS = 4.0  # for one question
+DOMAINS_MAX = 10
+
 
 def mailboxes() -> Finding:
     """Broken is what has an alarm, or will have one at once; an error before may pass by itself."""
@@ -44,10 +47,6 @@ def mail_out() -> Finding:
     if settings.SMTP_URL.startswith("folder:"):
         return Finding("warning", found, "Set SMTP_URL, or nobody gets our mail.")
     return Finding("ok", found)
-
-
-DNS_SECONDS = 4.0  # for one question
-DOMAINS_MAX = 10
 
 
 def sending_domains() -> Finding:

@@ -173,14 +173,12 @@ class MailboxForm(forms.ModelForm[Mailbox]):
         required=False,
         strip=False,
         widget=forms.PasswordInput,
-        help_text=_("Empty: it stays as it is."),
     )
     client_secret = forms.CharField(
         label=_("Client secret"),
         required=False,
         max_length=500,
         widget=forms.PasswordInput,
-        help_text=_("Empty: it stays as it is."),
     )
     from_now = forms.ChoiceField(
         label=_("Begin with"),
@@ -217,8 +215,9 @@ class MailboxForm(forms.ModelForm[Mailbox]):
         kinds: Any = self.fields["kind"]
         kinds.choices = [(one.value, one.label) for one in (Mailbox.Kind.IMAP, Mailbox.Kind.POP3)]
         self.fields["host"].required = self.fields["username"].required = True
-        if self.instance.pk is None:
-            self.fields["password"].help_text = self.fields["client_secret"].help_text = ""
+        kept = {"password": self.had_password, "client_secret": self.instance.oauth_client_secret}
+        for name in filter(kept.get, kept):
+            self.fields[name].help_text = _("Empty: it stays as it is.")
         for name, field in self.fields.items():
             if name != "tls":
                 field.widget.attrs |= {"class": "input", "autocomplete": "off"}

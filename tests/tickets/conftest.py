@@ -27,6 +27,15 @@ def enter() -> Enter:
     return browser
 
 
+@pytest.fixture
+def admin(alice: Viewer) -> Viewer:
+    """Alice, who may set mailboxes up and use the administration."""
+    assert alice.user
+    alice.user.is_superuser = alice.user.is_staff = True
+    alice.user.save()
+    return alice
+
+
 @pytest.fixture(scope="session")
 def imap_server() -> Iterator[Server]:
     """A real one, where every user name is an account of its own."""

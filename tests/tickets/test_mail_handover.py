@@ -20,6 +20,7 @@ from helpdesk.lib.errors import GiveUp, TemporaryFailure
 from tests import make
 from tests.fakes.smtp import OK, smtp_server
 from tests.fakes.smtp import Inbox as Server
+from tests.stack import wait_until
 from tickets.access import Viewer
 from tickets.mail import handover
 from tickets.mail.route import Route
@@ -73,10 +74,7 @@ def worker(server: Server, slip: Path, before_data: str = "None") -> subprocess.
 
 
 def until_written(slip: Path, word: str) -> None:
-    stop_at = time.monotonic() + WAIT_SECONDS
-    while not slip.exists() or word not in slip.read_text():
-        assert time.monotonic() < stop_at, f"nobody wrote {word}"
-        time.sleep(0.02)
+    wait_until(lambda: slip.exists() and word in slip.read_text(), WAIT_SECONDS)
 
 
 def test_what_is_noted_leaves_nothing_behind(server: Server, slip: Path) -> None:
@@ -119,10 +117,7 @@ def test_a_worker_killed_while_the_server_thinks_leaves_its_answer(
 def test_a_worker_killed_before_the_text_leaves_sends_nothing(server: Server, slip: Path) -> None:
     assert worker(server, slip, "os.kill(os.getpid(), signal.SIGKILL)").wait() == -signal.SIGKILL
     assert server.got == []
-    stop_at = time.monotonic() + WAIT_SECONDS
-    while slip.exists():
-        assert time.monotonic() < stop_at
-        time.sleep(0.02)
+    wait_until(lambda: not slip.exists(), WAIT_SECONDS)
     assert give(server, slip) == OK
 
 

@@ -82,14 +82,6 @@ def imap(service: OAuthServer) -> Iterator[Server]:
 
 
 @pytest.fixture
-def admin(alice: Viewer) -> Viewer:
-    assert alice.user
-    alice.user.is_superuser = True
-    alice.user.save()
-    return alice
-
-
-@pytest.fixture
 def mailbox(inbox: Inbox) -> Mailbox:
     """Nobody has signed in yet."""
     return Mailbox.objects.create(

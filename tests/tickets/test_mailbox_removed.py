@@ -33,14 +33,6 @@ LIST = "/settings/mailboxes/"
 
 
 @pytest.fixture
-def admin(alice: Viewer) -> Viewer:
-    assert alice.user
-    alice.user.is_superuser = alice.user.is_staff = True
-    alice.user.save()
-    return alice
-
-
-@pytest.fixture
 def mailbox(inbox: Inbox) -> Mailbox:
     return Mailbox.objects.create(
         name="Shop",

@@ -44,14 +44,6 @@ def smtp(imap: Server) -> Iterator[Smtp]:
 
 
 @pytest.fixture
-def admin(alice: Viewer) -> Viewer:
-    assert alice.user
-    alice.user.is_superuser = True
-    alice.user.save()
-    return alice
-
-
-@pytest.fixture
 def mailbox(imap: Server, smtp: Smtp, inbox: Inbox) -> Mailbox:
     put(imap, "hello")
     return Mailbox.objects.create(
@@ -113,8 +105,8 @@ def test_each_step_says_what_failed_and_what_to_do(
     name, words, mend = failed(checked(admin, mailbox, port=free_port()))
     assert (name, "refused" in words) == ("reach", True)
     assert "Check the port" in mend
-    with black_hole() as silent:
-        monkeypatch.setattr(fetch_imap, "CONNECT_SECONDS", 0.2)
+    with black_hole() as silent, monkeypatch.context() as short:
+        short.setattr(fetch_imap, "CONNECT_SECONDS", 0.2)
         name, words, mend = failed(checked(admin, mailbox, port=silent.port))
     assert (name, "firewall" in mend) == ("reach", True)
     back = {"port": mailbox.port, "password": "wrong"}

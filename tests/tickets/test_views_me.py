@@ -39,14 +39,6 @@ def test_a_stranger_has_none(client: Client) -> None:
     assert client.post(ME, {"signature": "x"}).status_code == 302
 
 
-@pytest.fixture
-def admin(alice: Viewer) -> Viewer:
-    assert alice.user
-    alice.user.is_superuser = True
-    alice.user.save()
-    return alice
-
-
 def form(inbox: Inbox, **more: str) -> dict[str, str]:
     return {
         "name": inbox.name,

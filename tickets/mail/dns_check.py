@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 import dns.exception
-import dns.name
 import dns.rdatatype
 import dns.resolver
 from dns.rdtypes.ANY.MX import MX
@@ -26,7 +25,7 @@ SELECTORS = (
     *("s1", "s2", "pm", "mg", "mandrill", "mxvault", "fm1", "protonmail", "zoho", "everlytickey1"),
 )
 RSA_1024_BYTES = 140  # of the shortest key of 1,024 bits, as it is written (RFC 8301, 3.2)
-# Names that lead nowhere on purpose (RFC 2606, 6761).
+# Names that lead nowhere out there (RFC 2606, 6761, 6762; ICANN for internal).
 RESERVED = ("example", "test", "invalid", "localhost", "local", "internal")
 RESERVED_DOMAINS = ("example.com", "example.net", "example.org")
 
@@ -100,11 +99,11 @@ def _mx(domain: str, ask: _Asker) -> list[Remark]:
     exchanges = ask.exchanges(domain)
     if exchanges and all(one in {"", "."} for one in exchanges):
         text = f"{domain} says that it takes no mail (a null MX), so no answer can arrive."
-        return [Remark("broken", text, f"{domain} MX 10 and the name of your mail server")]
-    if not exchanges and not ask.has_address(domain):
+    elif not exchanges and not ask.has_address(domain):
         text = f"{domain} has no mail server (MX), so no answer can arrive."
-        return [Remark("broken", text, f"{domain} MX 10 and the name of your mail server")]
-    return []
+    else:
+        return []
+    return [Remark("broken", text, f"{domain} MX 10 and the name of your mail server")]
 
 
 # --- SPF ----------------------------------------------------------------------------------------

@@ -295,8 +295,18 @@ def _locked(path: Path) -> int:
             os.close(descriptor)
             raise
         if os.fstat(descriptor).st_nlink:
+            _keep_name(path.parent)
             return descriptor
         os.close(descriptor)  # removed between the two
+
+
+def _keep_name(folder: Path) -> None:
+    """A new file outlasts a power cut only once its folder is written, too."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 _swept: list[float] = []
@@ -331,7 +341,6 @@ def _write(pipe: IO[bytes], data: bytes) -> None:
 
 
 if __name__ == "__main__":
-    with contextlib.suppress(
-        BrokenPipeError
-    ):  # the worker is gone, and all that matters is written
+    # A worker that is gone hears nothing; what matters is on the slip.
+    with contextlib.suppress(BrokenPipeError):
         serve(sys.stdin.buffer, sys.stdout.buffer)
