@@ -143,6 +143,16 @@ def access_mailbox(viewer: Viewer, pk: int) -> Mailbox:
     return mailbox
 
 
+def access_hook(service: str, key: str) -> Mailbox:
+    """The mailbox that a mail service brings mail for, by the key in its address. That the request
+    is from that service is for `mail.hooks` to see. Raises NotFound."""
+    hooks = Mailbox.in_use().filter(kind=Mailbox.Kind.HOOK, host=service, hook_key=key)
+    mailbox = hooks.first()
+    if mailbox is None:
+        raise NotFound
+    return mailbox
+
+
 def visible_alarms(viewer: Viewer) -> QuerySet[MailboxAlarm]:
     """What is wrong at this moment with the mailboxes of inboxes the viewer sees."""
     inboxes = visible_inboxes(viewer).values("pk")

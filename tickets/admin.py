@@ -264,16 +264,25 @@ class MailboxAdmin(WorkAdmin):
         (_("Mails seen"), {"fields": ("ledger", "compared_at")}),
     )
 
+    OF_HOOKS = ("name", "inbox", "kind", "host", "state", "error", "last_ok_at")
+
     def get_fieldsets(self, request: HttpRequest, obj: Mailbox | None = None) -> Any:
         """Whoever signs in by tokens has no password to be typed, and does so at the desk. Who may
         only look sees none."""
         hidden = {"password", "username"} if obj and obj.uses_tokens else set()
         if obj and not self.has_change_permission(request, obj):
             hidden = {"password"}
+        if obj and obj.kind == Mailbox.Kind.HOOK:
+            hidden = {field.name for field in obj._meta.fields} - set(self.OF_HOOKS)
         return [
             (name, {**more, "fields": [one for one in more["fields"] if one not in hidden]})
             for name, more in super().get_fieldsets(request, obj)
         ]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Mailbox | None = None) -> Any:
+        """What a service brings is set up at the desk, and stays of its kind."""
+        fixed = ("kind", "host") if obj and obj.kind == Mailbox.Kind.HOOK else ()
+        return [*super().get_readonly_fields(request, obj), *fixed]
 
     def has_change_permission(self, request: HttpRequest, obj: Mailbox | None = None) -> bool:
         return bool(super().has_change_permission(request, obj)) and not (obj and obj.is_removed)
@@ -305,7 +314,7 @@ class MailboxAdmin(WorkAdmin):
         if db_field.name == "password":
             # Kept when left empty: a stored password is never sent back to a browser.
             kwargs["widget"] = forms.PasswordInput
-        if db_field.name == "kind":  # webhooks are not received yet
+        if db_field.name == "kind":  # a webhook is set up at the desk, which makes its address
             kwargs["choices"] = [
                 choice for choice in Mailbox.Kind.choices if choice[0] != Mailbox.Kind.HOOK
             ]

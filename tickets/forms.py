@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 from uuid import UUID, uuid4
 
@@ -13,6 +13,7 @@ from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 
 from helpdesk.lib.errors import Refused
+from tickets.mail.hooks import Service
 from tickets.models import Inbox, Mailbox
 from tickets.models.people import NAME_MAX_CHARS
 from tickets.operations.conversations import checked
@@ -142,13 +143,11 @@ class NewTicketForm(ComposerForm):
 TENANT = re.compile(r"[A-Za-z0-9.-]+")
 
 
-class MailboxForm(forms.ModelForm[Mailbox]):
-    """An account that mail is read from, and where its inbox's replies leave.
+class _IntoInbox(forms.ModelForm[Mailbox]):
+    """A mailbox and the inbox its mail goes into.
 
     `address` is what it is about: the inbox's address where one is made anew.
     """
-
-    NEW = ""
 
     address = forms.EmailField(label=_("Address"), max_length=254)
     inbox = forms.ModelChoiceField(
@@ -164,6 +163,71 @@ class MailboxForm(forms.ModelForm[Mailbox]):
         max_length=80,
         help_text=_("Customers see it on every mail."),
     )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for name, field in self.fields.items():
+            if name != "tls":
+                field.widget.attrs |= {"class": "input", "autocomplete": "off"}
+
+    def clean(self) -> dict[str, Any]:
+        given = super().clean() or {}
+        address = given.get("address", "")
+        if given.get("inbox") is None and address:
+            taken = Inbox.objects.filter(address__iexact=address).first()
+            if taken is not None:
+                given["inbox"] = taken
+            elif not given.get("new_inbox"):
+                self.add_error("new_inbox", _("Name the new inbox."))
+            elif Inbox.objects.filter(name=given["new_inbox"]).exists():
+                self.add_error("new_inbox", _("There is an inbox of this name. Choose it above."))
+        return given
+
+
+class HookForm(_IntoInbox):
+    """A mailbox whose mail a service brings: one of `services`, which may sign it."""
+
+    service = forms.ChoiceField(widget=forms.HiddenInput)
+    signing_key = forms.RegexField(
+        r"^[!-~]*$",
+        label=_("Webhook signing key"),
+        required=False,
+        max_length=300,
+        widget=forms.PasswordInput,
+        error_messages={"invalid": _("Copy the key as the service shows it, without blanks.")},
+    )
+
+    class Meta:
+        model = Mailbox
+        fields = ("name", "inbox")
+
+    def __init__(self, services: Mapping[str, Service], *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.services = services
+        choice: Any = self.fields["service"]
+        choice.choices = [(service, known.name) for service, known in services.items()]
+        typed = self.data.get("service") or self.initial.get("service") or ""
+        asked = self.instance.host if self.instance.pk else str(typed)
+        self.signs = asked in services and services[asked].signs
+        key = self.fields["signing_key"]
+        key.help_text = (
+            _("Empty: it stays as it is.")
+            if self.instance.pk
+            else _("It shows that mail comes from there. Mailgun has it under API Security.")
+        )
+
+    def clean(self) -> dict[str, Any]:
+        given = super().clean()
+        if self.signs and not self.instance.pk and not given.get("signing_key"):
+            self.add_error("signing_key", _("Write the key that the service signs with."))
+        if not self.signs:
+            given["signing_key"] = ""
+        return given
+
+
+class MailboxForm(_IntoInbox):
+    """An account that mail is read from, and where its inbox's replies leave."""
+
     auth = forms.ChoiceField(
         label=_("Sign in by"),
         choices=[("password", _("Password")), ("google", "Google"), ("microsoft", "Microsoft")],
@@ -218,9 +282,6 @@ class MailboxForm(forms.ModelForm[Mailbox]):
         kept = {"password": self.had_password, "client_secret": self.instance.oauth_client_secret}
         for name in filter(kept.get, kept):
             self.fields[name].help_text = _("Empty: it stays as it is.")
-        for name, field in self.fields.items():
-            if name != "tls":
-                field.widget.attrs |= {"class": "input", "autocomplete": "off"}
 
     def clean_from_now(self) -> bool:
         return bool(self.cleaned_data["from_now"] != "no")
@@ -232,22 +293,13 @@ class MailboxForm(forms.ModelForm[Mailbox]):
         return tenant
 
     def clean(self) -> dict[str, Any]:
-        given = super().clean() or {}
-        address = given.get("address", "")
+        given = super().clean()
         by_password = given.get("auth") == Mailbox.Auth.PASSWORD
         if by_password and not (given.get("password") or self.had_password):
             self.add_error("password", _("Write the password of the account."))
         secret = given.get("client_secret") or self.instance.oauth_client_secret
         if given.get("auth") == Mailbox.Auth.GOOGLE and given.get("oauth_client_id") and not secret:
             self.add_error("client_secret", _("Write the secret that Google gave with this ID."))
-        if given.get("inbox") is None and address:
-            taken = Inbox.objects.filter(address__iexact=address).first()
-            if taken is not None:
-                given["inbox"] = taken
-            elif not given.get("new_inbox"):
-                self.add_error("new_inbox", _("Name the new inbox."))
-            elif Inbox.objects.filter(name=given["new_inbox"]).exists():
-                self.add_error("new_inbox", _("There is an inbox of this name. Choose it above."))
         return given
 
 

@@ -9,6 +9,7 @@ from tickets.api.uploads import UploadsView, UploadView
 from tickets.views import acts, fragments, mailboxes, me, pages
 from tickets.views.assistant import assistant
 from tickets.views.files import file_link, preview_link
+from tickets.views.hooks import mail_hook
 from tickets.views.login import Login
 from tickets.views.mail_html import mail_html
 from tickets.views.new_ticket import new_ticket
@@ -60,4 +61,7 @@ urlpatterns = [
         mailboxes.check_state,
         name="mailbox-check",
     ),
+    path("settings/mailboxes/<int:pk>/brought/", mailboxes.brought, name="mailbox-brought"),
+    # By an address that ends so Mailgun sends mails whole (its manual, "Routes", forward).
+    path("hooks/mail/<slug:service>/<str:key>/mime", mail_hook, name="mail-hook"),
 ]

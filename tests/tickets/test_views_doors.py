@@ -34,6 +34,7 @@ def test_every_address_of_the_desk_is_in_these_lists() -> None:
     tested |= {"mailboxes", "new-mailbox", "mailbox", "check-mailbox", "mailbox-check"}
     # In test_mail_oauth and test_mailbox_removed.
     tested |= {"mailbox-sign-in", "mailbox-signed-in", "remove-mailbox"}
+    tested |= {"mailbox-brought", "mail-hook"}  # in test_mail_hooks
     assert names == tested | {"login", "logout"}
 
 

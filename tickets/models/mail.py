@@ -105,7 +105,7 @@ class Mailbox(Work):
         default=Security.STARTTLS,
         db_default=Security.STARTTLS,
     )
-    # What a mail service's webhook is known by: it stands in its address.
+    # What a mail service's webhook is known by: it stands in its address. Which service: `host`.
     hook_key = models.CharField(max_length=64, null=True, blank=True, unique=True, editable=False)
     hook_secret = models.CharField(
         _("signing key"),
@@ -162,6 +162,8 @@ class Mailbox(Work):
         return self.uses_tokens and not self.oauth_refresh_token
 
     def next_due_at(self) -> datetime:
+        if self.kind == self.Kind.HOOK:
+            return now() + timedelta(days=1)
         return now() + timedelta(seconds=self.fetch_every_seconds)
 
 

@@ -105,10 +105,11 @@ def fetch_mailbox(mailbox: Mailbox) -> None:
             _fetch_imap(mailbox)
         case Mailbox.Kind.POP3:
             _fetch_pop3(mailbox)
-        case Mailbox.Kind.HOOK:
-            pass  # its mails are brought
     with work.closing(mailbox) as fields:
-        fields["last_ok_at"] = now()
+        if mailbox.kind == Mailbox.Kind.HOOK:  # its mails are brought: there is nothing to look at
+            fields["error"] = mailbox.error
+        else:
+            fields["last_ok_at"] = now()
 
 
 def _fetch_folder(mailbox: Mailbox) -> None:
@@ -124,7 +125,7 @@ def _fetch_folder(mailbox: Mailbox) -> None:
             except OSError as error:
                 unread.append(f"{path.name}: {error.strerror}")
                 continue
-            raw, problems = _bounded(raw)
+            raw, problems = bounded(raw)
             record_inbound(raw, mailbox=mailbox, source=path.name, problems=problems)
             fetch_folder.put_away(path, folder)
         work.extend(mailbox)
@@ -138,7 +139,7 @@ def _by_few(things: Iterable[T]) -> Iterator[list[T]]:
         yield some
 
 
-def _bounded(raw: bytes) -> tuple[bytes, list[str]]:
+def bounded(raw: bytes) -> tuple[bytes, list[str]]:
     """What we keep of a mail beyond all measure; the file itself stays in `done/`."""
     if len(raw) <= RAW_MAX_BYTES:
         return raw, []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from typing import Any
 
 from django.db import transaction
@@ -21,6 +22,7 @@ SETTINGS = (
 SIGN_IN = ("auth", "username", "oauth_client_id", "oauth_tenant")
 NO_TOKENS = {"oauth_access_token": "", "oauth_refresh_token": "", "oauth_expires_at": None}
 NAME_MAX_CHARS = 80
+KEY_BYTES = 24
 
 
 @transaction.atomic
@@ -47,8 +49,7 @@ def save_mailbox(
     before = access_mailbox(viewer, pk) if pk is not None else Mailbox()
     if viewer.user is None or not viewer.user.is_superuser:
         raise NotFound
-    if inbox is None:
-        inbox = Inbox.objects.create(name=new_inbox, address=address, from_name=new_inbox)
+    inbox = inbox or _made(new_inbox, address)
     typed = {**settings, "inbox": inbox, "due_at": now()}
     if password:
         typed["password"] = password
@@ -65,6 +66,48 @@ def save_mailbox(
             raise NotFound
         mailbox = access_mailbox(viewer, pk)
     work.ring_on_commit(mailbox)
+    return mailbox
+
+
+def _made(name: str, address: str) -> Inbox:
+    return Inbox.objects.create(name=name, address=address, from_name=name)
+
+
+@transaction.atomic
+def save_hook(
+    viewer: Viewer,
+    pk: int | None,
+    *,
+    service: str,
+    name: str,
+    signing_key: str,
+    inbox: Inbox | None,
+    new_inbox: str,
+    address: str,
+) -> Mailbox:
+    """Write what was typed of a mailbox whose mail a service brings; without `pk` it is a new one,
+    with an address that nobody can guess.
+
+    `service` is one of `mail.hooks.SERVICES`, and stays what it was. An empty `signing_key` keeps
+    the one there is; a service that does not sign gets a secret of ours. Inboxes as for
+    `save_mailbox`. Raises NotFound for who is no administrator, and for a mailbox that is removed.
+    """
+    if viewer.user is None or not viewer.user.is_superuser:
+        raise NotFound
+    inbox = inbox or _made(new_inbox, address)
+    typed: dict[str, Any] = {"name": name, "inbox": inbox}
+    if signing_key:
+        typed |= {"hook_secret": signing_key, "error": ""}
+    if pk is None:
+        typed |= {"kind": Mailbox.Kind.HOOK, "host": service}
+        typed["hook_key"] = secrets.token_urlsafe(KEY_BYTES)
+        typed.setdefault("hook_secret", secrets.token_urlsafe(KEY_BYTES))
+        return Mailbox.objects.create(**typed)
+    mailbox = access_mailbox(viewer, pk)
+    hooks = Mailbox.in_use().filter(pk=pk, kind=Mailbox.Kind.HOOK)
+    if not hooks.update(**typed):
+        raise NotFound
+    mailbox.refresh_from_db()
     return mailbox
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlencode
 
+from django.conf import settings
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -16,12 +18,13 @@ from django.views.decorators.http import (
 
 from helpdesk.lib.errors import NotFound
 from tickets.access import access_mailbox, viewer_for, visible_mailboxes
-from tickets.forms import MailboxForm
+from tickets.forms import HookForm, MailboxForm
+from tickets.mail import hooks
 from tickets.mail.addresses import is_address, normal
 from tickets.mail.oauth import SERVICES
 from tickets.mail.providers import advice_for, provider_of
 from tickets.models import Inbox, Mailbox
-from tickets.operations.mailboxes import SETTINGS, remove_mailbox, save_mailbox
+from tickets.operations.mailboxes import SETTINGS, remove_mailbox, save_hook, save_mailbox
 from tickets.operations.sign_in import begin_sign_in, client_of, finish_sign_in, redirect_address
 from tickets.operations.trying import Run, begin_check, check_of
 from tickets.views.frame import DeskRequest, desk_page, nav
@@ -51,6 +54,8 @@ def new_mailbox(request: DeskRequest) -> HttpResponse:
         raise NotFound
     if request.method == "POST":
         return _save(request, None)
+    if request.GET.get("by", "") in hooks.SERVICES:
+        return _new_hook(request)
     address = normal(request.GET.get("address", ""))
     wrong = bool(address) and not is_address(address)
     by = request.GET.get("by", "")
@@ -59,7 +64,32 @@ def new_mailbox(request: DeskRequest) -> HttpResponse:
     if form is not None:
         context["advice"] = advice_for(str(form.initial["host"]))
         context["others"] = () if context["advice"] else SERVICES.items()
+        context["hooks"] = hooks.SERVICES.items()
     return render(request, "tickets/mailbox.html", nav(viewer) | {"page": "mailboxes"} | context)
+
+
+def _new_hook(request: DeskRequest) -> HttpResponse:
+    address, service = normal(request.GET.get("address", "")), request.GET["by"]
+    if not is_address(address):
+        return redirect(f"{reverse('tickets:new-mailbox')}?{urlencode({'address': address})}")
+    given = _guessed(address, "") | {"service": service}
+    return _hook_page(request, HookForm(hooks.SERVICES, initial=given), None)
+
+
+def _hook_page(request: DeskRequest, form: HookForm, mailbox: Mailbox | None) -> HttpResponse:
+    """A mailbox whose mail is brought: the address to give to the service, and how it fares."""
+    context: dict[str, Any] = {"form": form, "mailbox": mailbox, "page": "mailboxes"}
+    service = mailbox.host if mailbox else str(form["service"].value())
+    if service not in hooks.SERVICES:
+        raise NotFound
+    context["service"] = hooks.SERVICES[service]
+    if mailbox is not None:
+        key, secret = mailbox.hook_key or "", mailbox.hook_secret
+        context["hook_address"] = hooks.hook_address(service, key, secret)
+        context["is_private"] = not settings.SITE_URL.startswith("https://")
+    page = nav(viewer_for(request.user)) | context
+    status = 422 if form.errors else 200
+    return render(request, "tickets/mailbox_hook.html", page, status=status)
 
 
 def _guessed(address: str, by: str) -> dict[str, Any]:
@@ -92,6 +122,10 @@ def mailbox_page(request: DeskRequest, pk: int) -> HttpResponse:
     mailbox = access_mailbox(viewer, pk)
     if request.method == "POST":
         return _save(request, mailbox)
+    if mailbox.kind == Mailbox.Kind.HOOK:
+        given = {"address": mailbox.inbox.address or "", "service": mailbox.host}
+        form = HookForm(hooks.SERVICES, instance=mailbox, initial=given)
+        return _hook_page(request, form, mailbox)
     context = {"form": _form(mailbox), "check": _check(request, mailbox)} | _about(mailbox)
     return render(request, "tickets/mailbox.html", nav(viewer) | {"page": "mailboxes"} | context)
 
@@ -125,6 +159,8 @@ def _check(request: DeskRequest, mailbox: Mailbox) -> Run | None:
 
 def _save(request: DeskRequest, mailbox: Mailbox | None) -> HttpResponse:
     viewer = viewer_for(request.user)
+    if "service" in request.POST or (mailbox and mailbox.kind == Mailbox.Kind.HOOK):
+        return _save_hook(request, mailbox)
     form = MailboxForm(request.POST, instance=mailbox)
     if not form.is_valid():
         context = {"form": form, "mailbox": mailbox, "address": request.POST.get("address", "")}
@@ -145,6 +181,24 @@ def _save(request: DeskRequest, mailbox: Mailbox | None) -> HttpResponse:
     if saved.lacks_sign_in:
         return redirect("tickets:mailbox", saved.pk)
     return redirect(_address(saved.pk, begin_check(viewer, saved.pk)))
+
+
+def _save_hook(request: DeskRequest, mailbox: Mailbox | None) -> HttpResponse:
+    form = HookForm(hooks.SERVICES, request.POST, instance=mailbox)
+    if not form.is_valid():
+        return _hook_page(request, form, mailbox)
+    wanted = ("service", "name", "signing_key", "inbox", "new_inbox", "address")
+    given = {name: form.cleaned_data[name] for name in wanted}
+    saved = save_hook(viewer_for(request.user), mailbox.pk if mailbox else None, **given)
+    return redirect("tickets:mailbox", saved.pk)
+
+
+@require_safe
+@desk_page
+def brought(request: DeskRequest, pk: int) -> HttpResponse:
+    """Whether a mail has come: the part of a page that asks again by itself."""
+    mailbox = access_mailbox(viewer_for(request.user), pk)
+    return render(request, "tickets/_mailbox_brought.html", {"mailbox": mailbox})
 
 
 @require_POST

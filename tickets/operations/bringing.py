@@ -1,0 +1,45 @@
+"""Mail services bring mail. What they bring is stored before they are thanked for it."""
+
+from __future__ import annotations
+
+import hashlib
+
+from django.http import HttpRequest
+from django.utils.timezone import now
+
+from helpdesk.lib.errors import Refused
+from tickets.mail.addresses import is_address
+from tickets.mail.hooks import SERVICES, Brought, bring
+from tickets.models import InboundEmail, Mailbox
+from tickets.operations.fetching import bounded, record_inbound
+
+
+def take_in(mailbox: Mailbox, request: HttpRequest) -> None:
+    """Store what a service brings for a mailbox. It is safe once this returns.
+
+    A mail that it brings twice under one name is stored once. A refusal is kept on the mailbox,
+    where whoever sets it up sees it. Raises what `mail.hooks.bring` raises.
+    """
+    own = Mailbox.in_use().filter(pk=mailbox.pk)
+    try:
+        mails = bring(mailbox.host, mailbox.hook_secret, request)
+    except Refused as refused:
+        own.update(error=str(refused))
+        raise
+    for mail in mails:
+        _record(mailbox, mail)
+        own.update(last_ok_at=now(), error="")
+
+
+def _record(mailbox: Mailbox, mail: Brought) -> InboundEmail | None:
+    """Below lines that say whom it was for, as other mail servers write them."""
+    raw, problems = bounded(mail.raw)
+    recipients = filter(is_address, map(str.strip, mail.recipients))
+    to = "".join(f"Delivered-To: {recipient}\r\n" for recipient in recipients)
+    return record_inbound(
+        to.encode() + raw,
+        mailbox=mailbox,
+        uidl=hashlib.sha256(mail.name.encode()).hexdigest() if mail.name else None,
+        source=f"{SERVICES[mailbox.host].name}, mail {mail.name}" if mail.name else "SendGrid",
+        problems=problems,
+    )
