@@ -37,6 +37,8 @@ log = logging.getLogger(__name__)
 BODY_MAX_BYTES = RAW_MAX_BYTES * 3 // 2
 FIELDS_MAX = 1_000
 CONFIRM_SECONDS = 10
+# Mailgun's and SendGrid's fields for a whole mail, which no view of anymail gets to see.
+WHOLE = {"body-mime", "email"}
 USER = "helpdesk"  # of basic auth; the password is the mailbox's secret
 # Where Amazon SNS has subscriptions confirmed.
 CONFIRM_AT = re.compile(r"https://sns\.[a-z0-9-]+\.amazonaws\.com(\.cn)?/\?\S+", re.A)
@@ -162,31 +164,29 @@ class _Asked:
     """A request, read without Django's limit for forms (2.5 MB) and with its fields as bytes."""
 
     def __init__(self, request: HttpRequest) -> None:
-        body = request.read(BODY_MAX_BYTES + 1)
-        if len(body) > BODY_MAX_BYTES:
+        kind = request.META.get("CONTENT_TYPE", "")
+        head = f"Content-Type: {kind}\r\n\r\n".encode()
+        # A form is a mail but for its first line. A large one is not copied for that.
+        body = b"".join((head, request.read(BODY_MAX_BYTES + 1)))
+        if len(body) > BODY_MAX_BYTES + len(head):
             raise Refused(_("This is too large."))
         self.fields: dict[str, bytes] = {}
         self.request = copy = HttpRequest()
         copy.META, copy.method = request.META, request.method
         copy.content_type, copy.content_params = request.content_type, request.content_params
         if copy.content_type == "multipart/form-data":
-            self._read_parts(request.META["CONTENT_TYPE"], body)
+            self._read_parts(body)
         elif copy.content_type == "application/x-www-form-urlencoded":
-            pairs = parse_qsl(
-                body.decode("ascii", "surrogateescape"),
-                keep_blank_values=True,
-                max_num_fields=FIELDS_MAX,
-                errors="surrogateescape",
-            )
-            for name, value in pairs:
-                self.fields[name] = value.encode("utf-8", "surrogateescape")
+            self._read_pairs(body[len(head) :])
         form = QueryDict(mutable=True, encoding="utf-8")
-        for name, content in self.fields.items():
-            form[name] = content.decode(errors="replace")
-        vars(copy).update(_body=body, POST=form)
+        for name in self.fields.keys() - WHOLE:
+            form[name] = self.fields[name].decode(errors="replace")
+        vars(copy).update(POST=form)
+        if not self.fields.keys() & WHOLE:
+            vars(copy).update(_body=body[len(head) :])
 
-    def _read_parts(self, content_type: str, body: bytes) -> None:
-        found = read_parts(b"Content-Type: %s\r\n\r\n" % content_type.encode() + body)
+    def _read_parts(self, body: bytes) -> None:
+        found = read_parts(body)
         for part in found.every[1:]:
             about = parameters(part.head.get("content-disposition", ""))[1]
             name, content = about.get("name", ""), found.raw[part.start : part.end]
@@ -195,6 +195,13 @@ class _Asked:
                 self.request.FILES.appendlist(name, file)
             else:
                 self.fields[name] = content
+
+    def _read_pairs(self, body: bytes) -> None:
+        text = body.decode("ascii", "surrogateescape")
+        for name, value in parse_qsl(
+            text, keep_blank_values=True, max_num_fields=FIELDS_MAX, errors="surrogateescape"
+        ):
+            self.fields[name] = value.encode("utf-8", "surrogateescape")
 
     def json(self) -> Any:
         try:

@@ -26,20 +26,22 @@ def take_in(mailbox: Mailbox, request: HttpRequest) -> None:
     except Refused as refused:
         own.update(error=str(refused))
         raise
-    for mail in mails:
-        _record(mailbox, mail)
+    while mails:
+        _record(mailbox, mails.pop(0))  # of a large one there are few copies at a time
         own.update(last_ok_at=now(), error="")
 
 
 def _record(mailbox: Mailbox, mail: Brought) -> InboundEmail | None:
     """Below lines that say whom it was for, as other mail servers write them."""
-    raw, problems = bounded(mail.raw)
     recipients = filter(is_address, map(str.strip, mail.recipients))
     to = "".join(f"Delivered-To: {recipient}\r\n" for recipient in recipients)
+    raw, problems = bounded(to.encode() + mail.raw)
+    name = mail.name
+    del mail
     return record_inbound(
-        to.encode() + raw,
+        raw,
         mailbox=mailbox,
-        uidl=hashlib.sha256(mail.name.encode()).hexdigest() if mail.name else None,
-        source=f"{SERVICES[mailbox.host].name}, mail {mail.name}" if mail.name else "SendGrid",
+        uidl=hashlib.sha256(name.encode()).hexdigest() if name else None,
+        source=f"{SERVICES[mailbox.host].name}, mail {name or '?'}",
         problems=problems,
     )
