@@ -17,7 +17,7 @@ import logging
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from datetime import datetime, timedelta
 from functools import partial
 from threading import Event, Thread
@@ -32,6 +32,7 @@ from django.utils.translation import gettext_lazy as _
 
 from helpdesk.lib import prepared
 from helpdesk.lib.errors import GiveUp, StorageAway, TemporaryFailure
+from helpdesk.lib.places import NoPlace, Places
 from helpdesk.lib.redis_client import AWAY, asking_redis, redis_client
 
 log = logging.getLogger(__name__)
@@ -41,9 +42,15 @@ SWEEP_BATCH_ROWS = 200
 SWEPT_KEY = "work:swept_at"
 # A row that was rung less than this long ago is on its way to a worker; the sweep leaves it.
 RING_GRACE_SECONDS = 5
+# Of what failed before so many at once, of each kind in each worker: what it waits for may hang.
+AGAIN_AT_ONCE = 3
+NO_PLACE_SECONDS = 15  # until what found no place is tried again
 AWAY_SECONDS = 30  # until files are asked for again that could not be had
 # A piece of work that takes longer than this hangs: its lease is left to run out.
 HOLD_MAX_SECONDS = 900
+
+
+_places: dict[type[Work], Places] = {}
 
 
 class LeaseLost(Exception):
@@ -147,7 +154,8 @@ def perform(
     """Claim a row, run `action(row)` outside any transaction, and close the row.
 
     A second call while the row is running, done or not yet due does nothing. The lease is
-    held for at most HOLD_MAX_SECONDS, however long `action` takes. If `action` raises, the row
+    held for at most HOLD_MAX_SECONDS, however long `action` takes. A row that failed before waits
+    for others of its kind that failed before and hang (AGAIN_AT_ONCE). If `action` raises, the row
     is queued again after RETRY_SECONDS, or fails when its attempts are used up or the error is
     GiveUp; StorageAway uses up none. The error is kept on the row and in the log, never raised.
     `gave_up(row)` is called in the transaction that fails the row.
@@ -158,13 +166,15 @@ def perform(
     try:
         if row.attempts > len(model.RETRY_SECONDS) + 1 and not model.REPEATS:
             raise GiveUp(row.error or "The worker died each time this was tried.")
-        with _held(row):
+        with _place(row), _held(row):
             action(row)
         if row.state == Work.State.RUNNING:
             with closing(row):
                 pass  # the action left nothing to close with
     except LeaseLost:
         log.warning("%s %s: taken over by another worker", model.__name__, pk)
+    except NoPlace:
+        _step_back(row)
     except Exception as error:
         expected = isinstance(error, GiveUp | StorageAway | TemporaryFailure)
         text = "%s %s: attempt %s failed: %s"
@@ -303,6 +313,19 @@ def _close(row: Work, state: Work.State, **fields: Any) -> None:
     fields |= {"state": state, "lease": None, "leased_until": None}
     if not prepared.save_if(row, fields, lease=row.lease):
         raise LeaseLost
+
+
+def _place(row: Work) -> AbstractContextManager[None]:
+    if row.attempts <= 1:
+        return nullcontext()
+    return _places.setdefault(type(row), Places(AGAIN_AT_ONCE)).one()
+
+
+def _step_back(row: Work) -> None:
+    """Wait for others of its kind that hang. It has not been tried, so that costs no attempt."""
+    due_at, attempts = now() + timedelta(seconds=NO_PLACE_SECONDS), row.attempts - 1
+    with suppress(LeaseLost):
+        _close(row, Work.State.QUEUED, due_at=due_at, attempts=attempts)
 
 
 def _put_off(row: Row, error: Exception, gave_up: Callable[[Row], None] | None) -> None:

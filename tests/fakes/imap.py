@@ -228,6 +228,22 @@ def black_hole() -> Iterator[Server]:
 
 
 @contextmanager
+def trickling(said: bytes = b"* OK I am ") -> Iterator[Server]:
+    """Begins with `said` and goes on with a letter every now and then, for ever."""
+
+    class Trickle(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            self.request.sendall(said)
+            with suppress(OSError):
+                while True:
+                    time.sleep(0.05)
+                    self.request.sendall(b"s")
+
+    with _way(Trickle) as way:
+        yield way._replace(pop3_port=way.port)
+
+
+@contextmanager
 def dovecot_or_skip(**options: Any) -> Iterator[Server]:
     """As `dovecot`; where there is none the test is skipped, and fails in CI."""
     if not DOVECOT:

@@ -10,6 +10,7 @@ import base64
 import hashlib
 import hmac
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode
@@ -20,7 +21,7 @@ import httpx
 KEY = "signing-key-0123456789"
 TO = "hello@shop.example"
 FORM = "application/x-www-form-urlencoded"
-Parts = list[tuple[str, str, str, bytes]]  # name, name of a file, its type, content
+Parts = Sequence[tuple[str, str, str, bytes]]  # name, name of a file, its type, content
 
 
 @dataclass
@@ -38,7 +39,7 @@ class Call:
             return http.post(address, content=self.body, headers=headers)
 
 
-def multipart(fields: dict[str, bytes], files: Parts = []) -> Call:  # noqa: B006
+def multipart(fields: dict[str, bytes], files: Parts = ()) -> Call:
     boundary = uuid4().hex
     pieces = []
     for name, content in fields.items():

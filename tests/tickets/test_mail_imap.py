@@ -5,6 +5,7 @@ from __future__ import annotations
 import imaplib
 import os
 import socket
+import threading
 import time
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 from pytest_django import Settings
 
 from helpdesk.lib import work
-from tests.fakes.imap import PASSWORD, Server, flags, mail_program, put
+from tests.fakes.imap import PASSWORD, Server, flags, mail_program, put, trickling
 from tests.fakes.mails import mail
 from tests.tickets.fetching import fetch, file_all, mailbox_on
 from tickets.mail import fetch_imap
@@ -141,6 +142,21 @@ def test_one_broken_mailbox_does_not_delay_another(imap_server: Server, inbox: I
     assert broken.state == "queued"
     assert "cannot be reached" in broken.error
     assert (sound.error, InboundEmail.objects.count()) == ("", 1)
+
+
+# A TLS record of 16 kB that never ends.
+@pytest.mark.parametrize(("tls", "said"), [(False, b"* OK I am "), (True, b"\x16\x03\x03\x40\x00")])
+def test_a_server_that_trickles_is_given_up(
+    tls: bool, said: bytes, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fetch_imap, "SESSION_SECONDS", 0.5)
+    with trickling(said) as server:
+        mailbox = mailbox_on(server, inbox, "carol")
+        Mailbox.objects.filter(pk=mailbox.pk).update(tls=tls)
+        began, threads = time.monotonic(), threading.active_count()
+        assert "cannot be reached" in fetch(mailbox).error
+        assert time.monotonic() - began < 5
+    assert threading.active_count() <= threads
 
 
 def test_a_server_that_falls_silent_is_given_up(

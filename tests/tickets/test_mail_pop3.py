@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -10,7 +11,16 @@ from django.utils.timezone import now
 
 from helpdesk.lib import work
 from tests.fakes.certificates import Certificate, certificate
-from tests.fakes.imap import PASSWORD, Server, dovecot_or_skip, flags, free_port, put
+from tests.fakes.imap import (
+    PASSWORD,
+    Server,
+    cutting,
+    dovecot_or_skip,
+    flags,
+    free_port,
+    put,
+    trickling,
+)
 from tests.fakes.mails import mail
 from tests.tickets.fetching import fetch, file_all
 from tickets.mail import fetch_pop3
@@ -149,6 +159,35 @@ def test_a_mail_the_server_keeps_back_is_a_row_and_can_be_retried(
     work.retry(InboundEmail.objects.filter(pk=failed.pk))
     file_all()
     assert sorted(m.body for m in Message.objects.all()) == ["One.", "Two."]
+
+
+@pytest.mark.parametrize(("tls", "said"), [(False, b"+OK I am "), (True, b"\x16\x03\x03\x40\x00")])
+def test_a_server_that_trickles_is_given_up(
+    tls: bool, said: bytes, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fetch_pop3, "SESSION_SECONDS", 0.5)
+    with trickling(said) as server:
+        began = time.monotonic()
+        mailbox = mailbox_on(server, inbox, "carol", tls=tls, port=server.port)
+        assert f":{server.port} " in fetch(mailbox).error
+        assert time.monotonic() - began < 5
+
+
+def test_a_mail_that_breaks_the_line_is_a_row_and_the_rest_comes(
+    server: Server, inbox: Inbox
+) -> None:
+    put(server, "breaks", mail("One."), mail("A poison word."), mail("Three."))
+    with cutting(server._replace(port=server.pop3_port), b"poison") as way:
+        mailbox = fetch(mailbox_on(server, inbox, "breaks", port=way.port))
+    file_all()
+    assert mailbox.error == ""
+    assert [m.body for m in Message.objects.order_by("pk")] == ["One.", "Three."]
+    failed = InboundEmail.objects.get(state="failed")
+    assert "the line broke" in failed.error
+    Mailbox.objects.filter(pk=mailbox.pk).update(port=server.pop3_port)
+    work.retry(InboundEmail.objects.filter(pk=failed.pk))
+    file_all()
+    assert sorted(m.body for m in Message.objects.all()) == ["A poison word.", "One.", "Three."]
 
 
 def test_a_mail_beyond_all_measure_is_a_ticket_that_says_so(

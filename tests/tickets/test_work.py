@@ -13,7 +13,7 @@ from django.db import IntegrityError, connection, transaction
 from django.utils.timezone import now
 from pytest_django import Settings
 
-from helpdesk.lib import work
+from helpdesk.lib import places, work
 from helpdesk.lib.errors import GiveUp
 from helpdesk.lib.work import LeaseLost, Work
 from tests import make
@@ -224,3 +224,72 @@ def test_work_that_cannot_be_written_never_blocks_a_message(
     settings.SUBSCRIPTIONS = {"message.posted": (f"{__name__}.bad_row",)}
     assert make.say(carol, chat, "Still there?").pk
     assert not InboundEmail.objects.exists()
+
+
+# --- What hangs leaves threads to the rest ------------------------------------------------------
+
+
+def failed_before(count: int) -> list[InboundEmail]:
+    return [
+        InboundEmail.objects.create(raw=b"x", size_bytes=1, sha256="0", attempts=1, error="hung")
+        for _ in range(count)
+    ]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_failed_before_and_hangs_takes_three_threads_and_no_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(places, "WAIT_SECONDS", 0.5)
+    rows, ended, begun = failed_before(6), threading.Event(), []
+
+    def hangs(row: InboundEmail) -> None:
+        begun.append(row.pk)
+        ended.wait(20)
+        done(row)
+
+    def worker(pk: int) -> None:
+        work.perform(InboundEmail, pk, hangs)
+        connection.close()
+
+    threads = [threading.Thread(target=worker, args=[row.pk]) for row in rows]
+    for thread in threads:
+        thread.start()
+    stop_at = time.monotonic() + 10
+    while sum(thread.is_alive() for thread in threads) > 3 and time.monotonic() < stop_at:
+        time.sleep(0.05)
+    assert len(begun) == 3
+    fresh_one = InboundEmail.objects.create(raw=b"x", size_bytes=1, sha256="0")
+    work.perform(InboundEmail, fresh_one.pk, done)  # what has not failed is not kept waiting
+    assert fresh(fresh_one).state == "done"
+    waiting = list(InboundEmail.objects.filter(state="queued"))
+    assert [(row.attempts, row.error) for row in waiting] == [(1, "hung")] * 3
+    assert all(row.due_at > now() for row in waiting)
+    ended.set()
+    for thread in threads:
+        thread.join()
+    assert InboundEmail.objects.filter(state="done").count() == 4
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_failed_before_and_is_quick_now_waits_its_turn() -> None:
+    rows, most, running = failed_before(12), [], []
+
+    def quick(row: InboundEmail) -> None:
+        running.append(row.pk)
+        most.append(len(running))
+        time.sleep(0.02)
+        running.remove(row.pk)
+        done(row)
+
+    def worker(pk: int) -> None:
+        work.perform(InboundEmail, pk, quick)
+        connection.close()
+
+    threads = [threading.Thread(target=worker, args=[row.pk]) for row in rows]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert InboundEmail.objects.filter(state="done").count() == 12
+    assert max(most) == 3

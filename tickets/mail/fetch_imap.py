@@ -10,7 +10,6 @@ import imaplib
 import re
 import socket
 import ssl
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -21,6 +20,7 @@ from typing import NamedTuple, Protocol
 from imap_tools.imap_utf7 import utf7_encode
 
 from helpdesk.lib.errors import TemporaryFailure
+from tickets.mail.lines import BrokeOff, Limit
 from tickets.mail.xoauth2 import XOAUTH2, TokenRefused, response
 
 CONNECT_SECONDS = 10  # until the server has greeted us
@@ -53,14 +53,6 @@ class Account(Protocol):
 
 class NotHandedOver(Exception):
     """The server names a mail and will not give it. The others are not affected."""
-
-
-class BrokeOff(TemporaryFailure):
-    """The server was lost while it handed over mail `uid`: that mail may be why."""
-
-    def __init__(self, words: str, uid: int) -> None:
-        super().__init__(words)
-        self.uid = uid
 
 
 class Outline(NamedTuple):
@@ -164,7 +156,7 @@ class Folder:
         try:
             status, data = self._uid("FETCH", str(uid), f"({what})")
         except TemporaryFailure as error:
-            raise BrokeOff(str(error), uid) from error
+            raise BrokeOff(str(error), str(uid)) from error
         for part in data:
             if isinstance(part, tuple):
                 return bytes(part[1])
@@ -187,7 +179,7 @@ def opened(account: Account, *, writable: bool, token: str = "") -> Iterator[Fol
     with a sentence that says which step failed.
     """
     where = _where(account)
-    with signed_in(account, token) as server, _at_most(server, SESSION_SECONDS):
+    with signed_in(account, token) as server:
         count = choose(server, account, writable=writable)
         uidvalidity = _number(server, "UIDVALIDITY")
         if uidvalidity is None:
@@ -197,7 +189,7 @@ def opened(account: Account, *, writable: bool, token: str = "") -> Iterator[Fol
 
 
 @contextmanager
-def signed_in(account: Account, token: str = "") -> Iterator[imaplib.IMAP4]:
+def signed_in(account: Account, token: str = "") -> Iterator[Server]:
     """A connection that has logged in; it is logged out afterwards. For whoever reads mail and
     for whoever listens for it. Raises TemporaryFailure."""
     server = connected(account)
@@ -236,7 +228,35 @@ def log_in(server: imaplib.IMAP4, account: Account, token: str = "") -> None:
             server.authenticate("PLAIN", lambda _challenge: plain)
 
 
-def connected(account: Account) -> imaplib.IMAP4:
+class Server(imaplib.IMAP4):
+    """A server of an account, for SESSION_SECONDS from the first packet on, unless somebody lifts
+    that limit."""
+
+    def __init__(self, account: Account) -> None:
+        self.limit = Limit(SESSION_SECONDS)
+        try:
+            super().__init__(account.host, account.port, timeout=CONNECT_SECONDS)
+        except BaseException:
+            self.limit.end()
+            raise
+
+    def _create_socket(self, timeout: float | None = None) -> socket.socket:
+        return self.limit.over(socket.create_connection((self.host, self.port), timeout))
+
+    def shutdown(self) -> None:
+        self.limit.end()
+        super().shutdown()
+
+
+class _Encrypted(Server):
+    """One that is encrypted before it says anything."""
+
+    def _create_socket(self, timeout: float | None = None) -> socket.socket:
+        line = super()._create_socket(timeout)
+        return tls_context().wrap_socket(line, server_hostname=self.host)
+
+
+def connected(account: Account) -> Server:
     """A connection to the server of an account, encrypted if it wants that."""
     with as_temporary(f"{_where(account)} cannot be reached"):
         server = _greeted(account)
@@ -248,40 +268,17 @@ def tls_context() -> ssl.SSLContext:
     return ssl.create_default_context()
 
 
-def _greeted(account: Account) -> imaplib.IMAP4:
-    if not account.tls:
-        return imaplib.IMAP4(account.host, account.port, timeout=CONNECT_SECONDS)
-    context = tls_context()
-    if account.port != STARTTLS_PORT:
-        return imaplib.IMAP4_SSL(
-            account.host, account.port, ssl_context=context, timeout=CONNECT_SECONDS
-        )
-    server = imaplib.IMAP4(account.host, account.port, timeout=CONNECT_SECONDS)
-    try:
-        server.starttls(context)
-    except BaseException:
-        server.shutdown()
-        raise
+def _greeted(account: Account) -> Server:
+    if account.tls and account.port != STARTTLS_PORT:
+        return _Encrypted(account)
+    server = Server(account)
+    if account.tls:
+        try:
+            server.starttls(tls_context())
+        except BaseException:
+            server.shutdown()
+            raise
     return server
-
-
-@contextmanager
-def _at_most(server: imaplib.IMAP4, seconds: float) -> Iterator[None]:
-    """Cut the line when the time is up, whoever waits on it."""
-    timer = threading.Timer(seconds, cut, (server.socket(),))
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
-
-
-def cut(line: socket.socket) -> None:
-    """End a connection that another thread waits on."""
-    with suppress(OSError):  # it is closed already
-        # Not by the method of an SSL socket: that one is for its own thread only.
-        socket.socket.shutdown(line, socket.SHUT_RDWR)
 
 
 def _where(account: Account) -> str:

@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import base64
 import poplib
+import socket
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple, Protocol
 
 from helpdesk.lib.errors import TemporaryFailure
+from tickets.mail.lines import Limit
 from tickets.mail.parse import RAW_MAX_BYTES
 from tickets.mail.xoauth2 import XOAUTH2, TokenRefused, response
 
 SOCKET_SECONDS = 20
+SESSION_SECONDS = 300  # for all of it, as in fetch_imap
 STLS_PORT = 110
 PIECE_BYTES = 65_536  # poplib breaks off at lines above 2,048, which real mails have
 
@@ -119,9 +122,7 @@ def connected(account: Account) -> poplib.POP3:
     """A connection to the server of an account, encrypted if it wants that."""
     with _as_temporary(f"{account.host}:{account.port} cannot be reached"):
         if account.tls and account.port != STLS_PORT:
-            return _Encrypted(
-                account.host, account.port, timeout=SOCKET_SECONDS, context=tls_context()
-            )
+            return _Encrypted(account.host, account.port, SOCKET_SECONDS)
         server = _Plain(account.host, account.port, SOCKET_SECONDS)
         try:
             if account.tls:
@@ -134,20 +135,33 @@ def connected(account: Account) -> poplib.POP3:
 
 
 class _Plain(poplib.POP3):
-    """One that leaves no socket behind where the server does not greet."""
+    """One with a limit, and that leaves no socket behind where the server does not greet."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self.limit = Limit(SESSION_SECONDS)
         try:
             super().__init__(*args, **kwargs)
         except BaseException:
+            self.limit.end()
             if hasattr(self, "file"):
                 with suppress(OSError):
                     self.close()
             raise
 
+    def _create_socket(self, timeout: float) -> socket.socket:
+        return self.limit.over(socket.create_connection((self.host, self.port), timeout))
 
-class _Encrypted(_Plain, poplib.POP3_SSL):
-    pass
+    def close(self) -> None:
+        self.limit.end()
+        super().close()
+
+
+class _Encrypted(_Plain):
+    """One that is encrypted before it says anything."""
+
+    def _create_socket(self, timeout: float) -> socket.socket:
+        line = super()._create_socket(timeout)
+        return tls_context().wrap_socket(line, server_hostname=self.host)
 
 
 def log_in(server: poplib.POP3, account: Account, token: str = "") -> None:

@@ -38,6 +38,7 @@ def listen(
         if "IDLE" not in _capabilities(server):
             raise CannotListen
         choose(server, account, writable=False)
+        server.limit.end()
         _said_to_have_come(server)  # how many there are is no news
         idle = _Idling(server).idle
         heard()

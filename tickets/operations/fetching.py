@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import islice
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from django.conf import settings
 from django.db import IntegrityError, connection, transaction
@@ -16,6 +16,7 @@ from django.utils.timezone import now
 from helpdesk.lib import prepared, work
 from helpdesk.lib.errors import TemporaryFailure
 from tickets.mail import fetch_folder, fetch_imap, fetch_pop3
+from tickets.mail.lines import BrokeOff
 from tickets.mail.parse import RAW_MAX_BYTES
 from tickets.mail.trial import trial_in
 from tickets.models import InboundEmail, Mailbox
@@ -150,28 +151,41 @@ def _too_large(size: int) -> str:
     return f"Larger than {RAW_MAX_BYTES:,} bytes ({size:,}): only the beginning was stored."
 
 
-def _fetch_imap(mailbox: Mailbox) -> None:
+def _past_breaks(look: Callable[[], None], give_up: Callable[[BrokeOff], object]) -> None:
     """A line that breaks in the middle of a mail is tried once more; where it breaks there again
     while others come through, that mail is recorded as failed and the rest goes on."""
-    stop_at = time.monotonic() + FETCH_MAX_SECONDS
-    suspect: int | None = None
+    suspect = ""
     given_up = False
     while True:
         try:
-            with (
-                signing_in(mailbox) as token,
-                fetch_imap.opened(mailbox, writable=mailbox.mark_seen, token=token) as folder,
-            ):
-                _look_into(mailbox, folder, stop_at)
+            look()
             return
-        except fetch_imap.BrokeOff as broke:
-            if broke.uid != suspect:
-                suspect = broke.uid
+        except BrokeOff as broke:
+            if broke.name != suspect:
+                suspect = broke.name
                 continue
             if given_up:  # a second one in one run: it is the server, not the mail
                 raise
             given_up = True
-            _record_kept_back(mailbox, broke)
+            give_up(broke)
+
+
+def _fetch_imap(mailbox: Mailbox) -> None:
+    stop_at = time.monotonic() + FETCH_MAX_SECONDS
+
+    def look() -> None:
+        with (
+            signing_in(mailbox) as token,
+            fetch_imap.opened(mailbox, writable=mailbox.mark_seen, token=token) as folder,
+        ):
+            _look_into(mailbox, folder, stop_at)
+
+    def give_up(broke: BrokeOff) -> None:
+        uid = int(broke.name)
+        name = {"uidvalidity": mailbox.uidvalidity, "uid": uid}
+        _record_kept_back(mailbox, broke, source=_source(mailbox, uid), **name)
+
+    _past_breaks(look, give_up)
 
 
 def _look_into(mailbox: Mailbox, folder: fetch_imap.Folder, stop_at: float) -> None:
@@ -239,17 +253,30 @@ def _record_from_server(
 
 def _fetch_pop3(mailbox: Mailbox) -> None:
     stop_at = time.monotonic() + FETCH_MAX_SECONDS
-    with signing_in(mailbox) as token, fetch_pop3.opened(mailbox, token=token) as maildrop:
-        places = maildrop.places()
-        if mailbox.began_at is not None and mailbox.last_ok_at is None:
-            _pass_over(mailbox, places)
+
+    def look() -> None:
+        with signing_in(mailbox) as token, fetch_pop3.opened(mailbox, token=token) as maildrop:
+            _empty(mailbox, maildrop, stop_at)
+
+    def give_up(broke: BrokeOff) -> None:
+        source = _pop3_source(mailbox, broke.name)
+        _record_kept_back(mailbox, broke, source=source, uidl=broke.name)
+
+    _past_breaks(look, give_up)
+
+
+def _empty(mailbox: Mailbox, maildrop: fetch_pop3.Maildrop, stop_at: float) -> None:
+    """Record what is new; all of it stays where it is."""
+    places = maildrop.places()
+    if mailbox.began_at is not None and mailbox.last_ok_at is None:
+        _pass_over(mailbox, places)
+        return
+    known = InboundEmail.objects.filter(mailbox=mailbox, uidl__in=places)
+    new = places.keys() - set(known.values_list("uidl", flat=True))
+    for uidl in islice((uidl for uidl in places if uidl in new), FETCH_MAX_MAILS):
+        _record_from_maildrop(mailbox, maildrop, uidl, places[uidl])
+        if time.monotonic() > stop_at:
             return
-        known = InboundEmail.objects.filter(mailbox=mailbox, uidl__in=places)
-        new = places.keys() - set(known.values_list("uidl", flat=True))
-        for uidl in islice((uidl for uidl in places if uidl in new), FETCH_MAX_MAILS):
-            _record_from_maildrop(mailbox, maildrop, uidl, places[uidl])
-            if time.monotonic() > stop_at:
-                return
 
 
 def _pass_over(mailbox: Mailbox, uidls: Iterable[str]) -> None:
@@ -261,7 +288,7 @@ def _pass_over(mailbox: Mailbox, uidls: Iterable[str]) -> None:
             uidl=uidl,
             raw=b"",
             size_bytes=0,
-            source=f"{mailbox.username}, mail {uidl}",
+            source=_pop3_source(mailbox, uidl),
             state=InboundEmail.State.DONE,
             finished_at=now(),
             decision=InboundEmail.Decision.IGNORED,
@@ -282,30 +309,30 @@ def _record_from_maildrop(
         raw = maildrop.raw(place.number, header_only=bool(problems))
     except fetch_pop3.NotHandedOver as error:
         refused = str(error)
+    except TemporaryFailure as error:
+        raise BrokeOff(str(error), uidl) from error
     return record_inbound(
         raw,
         mailbox=mailbox,
         uidl=uidl,
-        source=f"{mailbox.username}, mail {uidl}",
+        source=_pop3_source(mailbox, uidl),
         problems=problems,
         error=refused,
     )
 
 
-def _record_kept_back(mailbox: Mailbox, broke: fetch_imap.BrokeOff) -> None:
-    record_inbound(
-        b"",
-        mailbox=mailbox,
-        uidvalidity=mailbox.uidvalidity,
-        uid=broke.uid,
-        source=_source(mailbox, broke.uid),
-        error=f"Each time this mail was asked for, the line broke: {broke}",
-    )
+def _record_kept_back(mailbox: Mailbox, broke: BrokeOff, **name: Any) -> None:
+    error = f"Each time this mail was asked for, the line broke: {broke}"
+    record_inbound(b"", mailbox=mailbox, error=error, **name)
 
 
 def _source(mailbox: Mailbox, uid: int, how: str = "") -> str:
     place = f"{mailbox.username}, {mailbox.folder}, mail {uid}"
     return f"{place}, {how}" if how else place
+
+
+def _pop3_source(mailbox: Mailbox, uidl: str) -> str:
+    return f"{mailbox.username}, mail {uidl}"
 
 
 def _move_cursor(mailbox: Mailbox, last_uid: int) -> None:

@@ -16,7 +16,7 @@ from django.utils.timezone import now
 
 from helpdesk.lib import work
 from helpdesk.lib.errors import GiveUp, TemporaryFailure
-from tickets.mail.fetch_imap import cut
+from tickets.mail.lines import cut
 from tickets.mail.listen_imap import CannotListen, listen
 from tickets.models import Mailbox
 from tickets.operations.sign_in import signing_in
