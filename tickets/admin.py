@@ -356,7 +356,7 @@ class InboundEmailAdmin(ReadOnly, WorkAdmin):
     fields = (
         *("subject", "from_address", "received_at", "mailbox", "source", "original"),
         *("state", "attempts", "due_at", "error", "decision", "reason", "conversation", "problems"),
-        *("rfc_message_id", "sha256", "uidvalidity", "uid", "finished_at"),
+        *("rfc_message_id", "sha256", "nature", "protection", "uidvalidity", "uid", "finished_at"),
     )
     show_full_result_count = False
 

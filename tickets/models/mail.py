@@ -247,6 +247,10 @@ class InboundEmail(Work):
     file_count = models.PositiveSmallIntegerField(_("files"), default=0)
     # Who wrote it: a person or which kind of machine, as `mail.machines` names them.
     nature = models.CharField(_("nature"), max_length=10, blank=True, default="", db_default="")
+    # Signed or encrypted, as `mail.protection` names it. Nothing of it is verified.
+    protection = models.CharField(
+        _("protection"), max_length=10, blank=True, default="", db_default=""
+    )
 
     decision = models.CharField(
         _("decision"), max_length=10, choices=Decision, default=Decision.UNDECIDED, blank=True

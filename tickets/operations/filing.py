@@ -16,6 +16,7 @@ from tickets.mail.addresses import is_address
 from tickets.mail.joining import IDS_MAX, Match, match
 from tickets.mail.machines import Nature
 from tickets.mail.parse import ParsedEmail, parse_email
+from tickets.mail.protection import ENCRYPTED
 from tickets.mail.subjects import is_another_matter, matter
 from tickets.models import InboundEmail, Mailbox, Message, Person, Ticket
 from tickets.models.tickets import SUBJECT_MAX_CHARS
@@ -111,6 +112,7 @@ def _about(row: InboundEmail, mail: ParsedEmail, problems: list[str]) -> dict[st
         "problems": list(dict.fromkeys(problems))[:PROBLEMS_MAX],
         "file_count": len(mail.attachments),
         "nature": str(mail.nature),
+        "protection": mail.protection,
     }
 
 
@@ -350,6 +352,8 @@ def _body(mail: ParsedEmail) -> tuple[str, str]:
     limit = settings.MESSAGE_MAX_CHARS
     if len(body) > limit:
         body, quoted = body[:limit], f"{body[limit:]}\n{quoted}"
-    if not body and not mail.attachments:
+    if not body and mail.protection == ENCRYPTED:
+        body = _("(This mail is encrypted: only a mail program that has the key can read it.)")
+    elif not body and not mail.attachments:
         body = _("(This mail has no text.)")
     return body, quoted.strip("\n")

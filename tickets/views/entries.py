@@ -21,6 +21,7 @@ from attachments.models import Attachment, Blob
 from tickets.access import Viewer, visible_messages
 from tickets.events import role_of
 from tickets.mail.machines import Nature
+from tickets.mail.protection import SIGNED
 from tickets.models import Conversation, Message, MessageFile, OutgoingEmail
 from tickets.operations.moving import may_be_moved
 from tickets.queries import looks_like_signature
@@ -161,6 +162,23 @@ class Entry:
             Nature.LIST: _("Mailing list"),
         }
         return next((words for nature, words in chips.items() if nature == self.nature), "")
+
+    @property
+    def protection(self) -> tuple[str, str] | None:
+        """Whether the mail it came by was signed or encrypted, in a word and in a sentence."""
+        mail = getattr(self.message, "inbound_email", None)
+        if mail is None or not mail.protection:
+            return None
+        if mail.protection == SIGNED:
+            words = _(
+                "It came signed. The signature was not checked here; it is kept with the mail."
+            )
+            return _("Signed"), words
+        words = _(
+            "It came encrypted and cannot be read here. Save the mail, and open it in a program "
+            "that has the key."
+        )
+        return _("Encrypted"), words
 
     @property
     def is_slight(self) -> bool:
