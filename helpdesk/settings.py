@@ -274,6 +274,7 @@ MAIL_MICROSOFT_CLIENT_ID: str = env.MAIL_MICROSOFT_CLIENT_ID
 MAIL_MICROSOFT_CLIENT_SECRET: str = env.MAIL_MICROSOFT_CLIENT_SECRET
 MAIL_MICROSOFT_TENANT: str = env.MAIL_MICROSOFT_TENANT
 MAIL_MICROSOFT_LOGIN_URL: str = env.MAIL_MICROSOFT_LOGIN_URL
+LMTP_LISTEN: str = env.LMTP_LISTEN
 CLAMD_URL: str = env.CLAMD_URL
 FETCH_EVERY_SECONDS: int = env.FETCH_EVERY_SECONDS
 OUTGOING_UNDO_SECONDS: int = env.OUTGOING_UNDO_SECONDS
@@ -348,5 +349,6 @@ LOGGING = {
         "httpx": {"level": "WARNING"},
         "httpx2": {"level": "WARNING"},
         "daphne": {"level": "WARNING"},
+        "mail.log": {"level": "WARNING"},  # aiosmtpd: every word of every connection
     },
 }

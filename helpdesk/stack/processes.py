@@ -38,6 +38,11 @@ def mail(folder: Path, environ: Mapping[str, str]) -> Service:
     return _python("mail", "command", folder, environ, "manage.py", "watch_mail")
 
 
+def lmtp(folder: Path, environ: Mapping[str, str]) -> Service:
+    """Takes mail from a mail server on this machine."""
+    return _python("lmtp", "command", folder, environ, "manage.py", "receive_mail")
+
+
 def command(name: str, folder: Path, environ: Mapping[str, str], *arguments: str) -> Service:
     """A management command that runs once."""
     return _python(name, "command", folder, environ, "manage.py", name, *arguments)

@@ -154,12 +154,15 @@ class Supervisor:
             raise CannotStart(f"migrate failed: {migrate.last_words(1)}\nAll it said is in {log}.")
 
     def _services(self) -> list[Service]:
-        return [
+        services = [
             processes.web(self._folder, self._environ, self._port),
             processes.worker(self._folder, self._environ),
             processes.beat(self._folder, self._environ),
             processes.mail(self._folder, self._environ),
         ]
+        if self._environ.get("LMTP_LISTEN"):
+            services.append(processes.lmtp(self._folder, self._environ))
+        return services
 
     def _once(self, hear: Callable[[str], None], name: str, *arguments: str) -> Child:
         """Run a management command to its end, beside all the rest. `hear` gets its lines."""

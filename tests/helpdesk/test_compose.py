@@ -107,6 +107,14 @@ def test_every_variable_is_in_the_table() -> None:
     assert passed - KNOWN == {"PYTHONUNBUFFERED"}
 
 
+def test_mail_is_taken_only_where_that_is_asked_for() -> None:
+    assert [name for name, service in SERVICES.items() if "profiles" in service] == ["lmtp"]
+    place = SERVICES["lmtp"]["environment"]["LMTP_LISTEN"]
+    folder = Path(place.removeprefix("unix:")).parent
+    assert f"lmtp:{folder}" in SERVICES["lmtp"]["volumes"]
+    assert re.search(rf"mkdir .*{folder}\b.* && chown helpdesk .*{folder}\b", DOCKERFILE)
+
+
 @pytest.mark.parametrize("name", OURS)
 def test_the_settings_accept_what_compose_passes(name: str) -> None:
     environment = SERVICES[name]["environment"]

@@ -64,6 +64,21 @@ def test_what_is_no_address_of_a_scanner_is_named(address: str) -> None:
         read_env(KEY | {"CLAMD_URL": address})
 
 
+@pytest.mark.parametrize("place", ["127.0.0.1:2424", "[::1]:24", "localhost:24", "unix:/a", ""])
+def test_mail_is_taken_from_this_machine(place: str) -> None:
+    found = read_env(KEY | {"LMTP_LISTEN": place})
+    assert place == found.LMTP_LISTEN
+
+
+@pytest.mark.parametrize(
+    "place",
+    ["0.0.0.0:2424", "[::]:24", "192.0.2.1:24", "mail.example:24", ":24", "127.0.0.1", "unix:a"],
+)
+def test_mail_is_taken_from_no_other_machine(place: str) -> None:
+    with pytest.raises(ImproperlyConfigured, match=r"LMTP_LISTEN.*others must not reach it"):
+        read_env(KEY | {"LMTP_LISTEN": place})
+
+
 @pytest.mark.parametrize(
     ("given", "missing"),
     [
