@@ -156,6 +156,22 @@ def test_a_mail_to_two_of_our_addresses_is_one_ticket(inbox: Inbox, server: Proc
     assert Ticket.objects.count() == 1
 
 
+def test_the_database_is_let_go_between_two_mails(inbox: Inbox, server: Process) -> None:
+    held = (
+        "SELECT 1 FROM pg_stat_activity WHERE datname = current_database()"
+        " AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
+    )
+
+    def is_alone() -> bool:
+        with connection.cursor() as cursor:
+            cursor.execute(held)
+            return cursor.fetchone() is None
+
+    with server.line() as line:
+        assert deliver(line, mail()) == [250]
+        wait_until(is_alone, 5)
+
+
 def test_the_envelope_says_which_conversation_is_answered(inbox: Inbox, server: Process) -> None:
     with server.line() as line:
         deliver(line, mail("Bounced?", to="gone@mail.example"), "hello+tag@shop.example", sender="")
@@ -192,7 +208,7 @@ def test_what_is_sent_without_waiting_for_answers_is_answered_in_order(
 
 
 def test_a_line_of_any_length_passes(inbox: Inbox, server: Process) -> None:
-    body = "x" * 500_000 + "\r." + "y" * 500_000
+    body = "x" * 200_000 + "." * 800_000
     raw = mail().partition(b"\r\n\r\n")[0] + f"\r\n\r\n.{body}\r\n".encode()
     with server.line() as line:
         assert deliver(line, raw) == [250]

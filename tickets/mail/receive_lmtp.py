@@ -112,10 +112,8 @@ class Line(LMTP):
             self.receiver.all_left.set()
 
     def hang_up(self, why: str) -> None:
-        """What it has sent already is not read any more."""
         self._writer.write(f"{why}\r\n".encode())
-        self._writer.close()
-        cast("asyncio.Task[None]", self._handler_coroutine).cancel()
+        self._writer.transport.abort()  # what it has sent already is not read any more
 
     async def handle_exception(self, error: Exception) -> str:
         log.error("a connection is closed", exc_info=error)

@@ -31,7 +31,6 @@ class Command(BaseCommand):
 
 
 def _store(raw: bytes) -> None:
-    close_old_connections()
     try:
         record_inbound(raw, source="LMTP")
     except (OperationalError, InterfaceError) as error:
