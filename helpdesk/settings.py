@@ -174,7 +174,6 @@ if ROLE != "worker":  # a worker waits for its next bell in silence; others only
     CELERY_BROKER_TRANSPORT_OPTIONS["socket_timeout"] = 2
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
-CELERY_TASK_DEFAULT_EXPIRES = 300  # the sweep rings again; an old bell is only noise
 SWEEP_EVERY_SECONDS: int = env.SWEEP_EVERY_SECONDS
 
 

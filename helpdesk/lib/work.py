@@ -31,6 +31,7 @@ from django.utils.timezone import now
 from django.utils.translation import gettext_lazy as _
 
 from helpdesk.lib import prepared
+from helpdesk.lib.bell import EXPIRES_SECONDS, toll
 from helpdesk.lib.errors import GiveUp, StorageAway, TemporaryFailure
 from helpdesk.lib.places import NoPlace, Places
 from helpdesk.lib.redis_client import AWAY, asking_redis, redis_client
@@ -250,11 +251,18 @@ def retry(rows: QuerySet[Row]) -> int:
 def ring(model: type[Work], pk: int, wait_seconds: float = 0) -> None:
     """Tell a worker that a row is due, or will be in a moment. A dead broker is no matter: the
     sweep rings again."""
-    countdown = wait_seconds if wait_seconds > 0 else None
     try:
         with asking_redis():
+            if wait_seconds <= 0:
+                toll(model.TASK, pk)
+                return
             current_app.send_task(
-                model.TASK, [pk], countdown=countdown, retry=False, ignore_result=True
+                model.TASK,
+                [pk],
+                countdown=wait_seconds,
+                expires=wait_seconds + EXPIRES_SECONDS,
+                retry=False,
+                ignore_result=True,
             )
     except Exception as error:  # noqa: BLE001 - kombu wraps each transport's errors differently
         log.warning("%s %s: not rung, %s", model.__name__, pk, error)

@@ -164,8 +164,9 @@ def test_who_lost_the_lease_changes_nothing(row: InboundEmail, inbox: Inbox) -> 
 
 
 def test_a_dead_broker_does_not_stop_a_writer(row: InboundEmail) -> None:
-    with mock.patch("helpdesk.lib.work.current_app.send_task", side_effect=OSError):
-        work.ring(InboundEmail, row.pk)
+    for way in ("current_app.send_task", "toll"):
+        with mock.patch(f"helpdesk.lib.work.{way}", side_effect=OSError):
+            work.ring(InboundEmail, row.pk, 0 if way == "toll" else 5)
 
 
 def test_the_sweep_rings_for_what_is_due_and_was_not_heard(row: InboundEmail) -> None:
