@@ -63,5 +63,5 @@ urlpatterns = [
     ),
     path("settings/mailboxes/<int:pk>/brought/", mailboxes.brought, name="mailbox-brought"),
     # By an address that ends so Mailgun sends mails whole (its manual, "Routes", forward).
-    path("hooks/mail/<slug:service>/<str:key>/mime", mail_hook, name="mail-hook"),
+    path("hooks/mail/<slug:service>/<slug:key>/mime", mail_hook, name="mail-hook"),
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import socketserver
 import ssl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ from dataclasses import dataclass, field
 from email import message_from_bytes
 from email.message import EmailMessage
 from email.policy import default
+from threading import Thread
 from typing import Any
 
 from aiosmtpd.controller import Controller
@@ -103,3 +105,39 @@ def smtp_server(
         yield inbox
     finally:
         controller.stop()
+
+
+STEPS = ("greeting", "EHLO", "MAIL", "RCPT", "DATA", "end")
+
+
+@contextmanager
+def failing_smtp(step: str, answer: str) -> Iterator[int]:
+    """A server that gets as far as `step` and answers that with `answer`, or without one hangs up.
+    Yields its port."""
+    usual = {"greeting": "220 here", "DATA": "354 go on", "end": OK}
+    usual |= {"EHLO": "250-here\r\n250 AUTH PLAIN", "AUTH": "235 welcome"}
+
+    class Failing(socketserver.StreamRequestHandler):
+        def say(self, at: str) -> bool:
+            words = answer if at == step else usual.get(at, "250 OK")
+            if words:
+                self.wfile.write(f"{words}\r\n".encode())
+            return bool(words)
+
+        def handle(self) -> None:
+            goes_on = self.say("greeting")
+            while goes_on and (line := self.rfile.readline()):
+                word = line.split()[0].decode().upper()
+                goes_on = self.say("EHLO" if word == "HELO" else word)
+                if goes_on and word == "DATA" and step != "DATA":
+                    while self.rfile.readline() not in (b".\r\n", b""):
+                        pass
+                    goes_on = self.say("end")
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Failing) as server:
+        server.daemon_threads = True
+        Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield server.server_address[1]
+        finally:
+            server.shutdown()

@@ -346,6 +346,7 @@ def test_a_wrong_address_leads_nowhere(hook: Hook, admin: Viewer) -> None:
         f"/hooks/mail/postmark/{ses.hook_key}/mime",  # another one's key
         "/hooks/mail/nobody/None/mime",
         "/hooks/mail/postmark/None/mime",
+        "/hooks/mail/postmark/%00/mime",
     ):
         assert brought(call, postmark, path=path).status_code == 404
     assert Client().get(f"/hooks/mail/postmark/{postmark.hook_key}/mime").status_code == 405

@@ -14,7 +14,7 @@ from helpdesk.lib import work
 from helpdesk.lib.errors import NotFound
 from tests.fakes.imap import PASSWORD, Server, black_hole, dovecot_or_skip, free_port, put
 from tests.fakes.smtp import Inbox as Smtp
-from tests.fakes.smtp import smtp_server
+from tests.fakes.smtp import failing_smtp, smtp_server
 from tests.tickets.conftest import Enter
 from tickets.access import Viewer
 from tickets.mail import fetch_imap
@@ -128,6 +128,45 @@ def test_each_step_says_what_failed_and_what_to_do(
     monkeypatch.setattr(trying, "FIND_SECONDS", 1)
     name, words, mend = failed(checked(admin, mailbox))
     assert (name, "spam folder" in mend) == ("find", True)
+
+
+WAIT, PROVIDER = "Check again in a few minutes", "what your provider names"
+
+
+@pytest.mark.usefixtures("_at_once")
+@pytest.mark.parametrize(
+    ("step", "answer", "fails", "said", "mend"),
+    [
+        ("greeting", "421 too busy", "smtp", "421 too busy", WAIT),
+        ("greeting", "554 not for you", "smtp", "554 not for you", PROVIDER),
+        ("greeting", "", "smtp", "broke off", PROVIDER),
+        ("EHLO", "451 not now", "smtp", "451 not now", WAIT),
+        ("EHLO", "550 go away", "smtp", "550 go away", PROVIDER),
+        ("EHLO", "", "smtp", "broke off", PROVIDER),
+        ("MAIL", "451 grey listed", "send", "our address: 451 grey listed", WAIT),
+        ("MAIL", "550 never heard of", "send", "550 never heard of", "may not send under"),
+        ("RCPT", "450 later", "send", "hello@shop.example: 450 later", WAIT),
+        ("RCPT", "550 unknown", "send", "hello@shop.example: 550 unknown", "no such address"),
+        ("DATA", "451 later", "send", "the mail: 451 later", WAIT),
+        ("DATA", "554 no", "send", "the mail: 554 no", "does not take this mail"),
+        ("end", "452 full", "send", "the mail: 452 full", WAIT),
+        ("end", "552 too large", "send", "552 too large", "does not take this mail"),
+        ("end", "", "send", "broke off", PROVIDER),
+    ],
+)
+def test_wherever_the_way_out_ends_it_is_said_and_what_helps(
+    step: str,
+    answer: str,
+    fails: str,
+    said: str,
+    mend: str,
+    admin: Viewer,
+    mailbox: Mailbox,
+) -> None:
+    with failing_smtp(step, answer) as port:
+        plain = {"smtp_port": port, "username": "hello", "password": PASSWORD}
+        name, words, advice = failed(checked(admin, mailbox, **plain))
+    assert (name, said in words, mend in advice) == (fails, True, True), (name, words, advice)
 
 
 def test_a_check_without_a_worker_says_so(

@@ -5,6 +5,7 @@ What was found is kept in the cache for an hour: it is for the person who looks 
 
 from __future__ import annotations
 
+import re
 import time
 import uuid
 from collections.abc import Callable
@@ -194,6 +195,9 @@ def _find(mailbox: Mailbox, run: str) -> str | None:
     raise TemporaryFailure(_("It did not come back within %d seconds.") % FIND_SECONDS)
 
 
+# Codes of what may go better later (RFC 5321, 4.2.1).
+PATIENCE = re.compile(r"(?:answered|:) 4\d\d\b")
+
 _ACTS: dict[str, Callable[[Mailbox, str], str | None]] = {
     "reach": _reach,
     "sign_in": _sign_in,
@@ -233,8 +237,14 @@ def _mend(step: str, words: str, mailbox: Mailbox) -> str:
     match step:
         case "folder":
             return _("Check how the folder is written. INBOX is there in every account.")
-        case "send":
+        case "smtp" | "send" if PATIENCE.search(words):
+            return _("The server asks for patience. Check again in a few minutes.")
+        case "send" if "refused our address" in words:
             return _("The account may not send under this address. Check the address of the inbox.")
+        case "send" if "refused the mail" in words:
+            return _("The server does not take this mail. Its provider can say why.")
+        case "send" if "refused" in words:
+            return _("The server knows no such address. Check the address of the inbox.")
         case "find":
             return _(
                 "Look into the account's spam folder, and whether this address leads to this "
