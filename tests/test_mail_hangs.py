@@ -13,6 +13,7 @@ from tests.stack import Stack, data_folder, running
 
 pytestmark = pytest.mark.stack
 
+HANGS_SECONDS = 60  # by then a worker whose threads all hang has filed nothing
 HANGING = 20  # a worker has eight threads
 ADD = """
 INSERT INTO tickets_mailbox (name, inbox_id, kind, host, port, tls, username, password, folder,
@@ -51,4 +52,4 @@ def test_mailboxes_that_hang_delay_neither_another_nor_its_mails(sound: Server) 
         up.wait_until(lambda: up.row(BUSY) >= (3,))
         for number in range(1, 6):
             put(sound, "hello", mail(subject=f"Mail {number}"))
-            up.wait_until(partial(is_filed, up, f"Mail {number}"))
+            up.wait_until(partial(is_filed, up, f"Mail {number}"), HANGS_SECONDS)
