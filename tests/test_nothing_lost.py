@@ -12,7 +12,7 @@ import re
 import signal
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ import httpx
 import pytest
 
 from tests.clients import Staff, Visitor
-from tests.stack import Stack
+from tests.stack import Stack, data_folder, running
 
 pytestmark = pytest.mark.stack
 
@@ -33,9 +33,16 @@ KILLS = ("worker", "web", "redis", "web", "worker", "redis")
 SECONDS_BETWEEN_KILLS = 2.5
 SETTLE_SECONDS = 45
 
-OURS = "rfc_message_id LIKE 'mail-%@test.example'"  # other tests send mail to the same stack
+OURS = "rfc_message_id LIKE 'mail-%@test.example'"
 
 Begin = Callable[[Coroutine[Any, Any, None]], None]
+
+
+@pytest.fixture
+def stack() -> Iterator[Stack]:
+    """One of its own: other tests write rows that no operation would."""
+    with data_folder() as folder, running(Stack(folder)) as up:
+        yield up
 
 
 async def test_nothing_is_lost_or_doubled_while_everything_is_killed_in_turn(
