@@ -1,6 +1,6 @@
 """A bell as Celery's workers hear it, put into their queue in Redis by ourselves.
 
-Celery's own way to send a task costs a fifth of all that it takes to file a mail. The words are its
+Celery's own way to send a task costs a third of all that it takes to file a mail. The words are its
 message protocol 2 (docs.celeryq.dev, "Message Protocol") in kombu's envelope for Redis; a test
 compares them with what Celery writes.
 """

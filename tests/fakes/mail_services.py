@@ -20,6 +20,7 @@ import httpx
 
 KEY = "signing-key-0123456789"
 TO = "hello@shop.example"
+SENDER = "carol@mail.example"
 FORM = "application/x-www-form-urlencoded"
 Parts = Sequence[tuple[str, str, str, bytes]]  # name, name of a file, its type, content
 
@@ -60,13 +61,15 @@ def signed(fields: dict[str, bytes], key: str = KEY, token: str = "") -> dict[st
     return fields | {name: value.encode() for name, value in more.items()}
 
 
-def mailgun(raw: bytes, *, key: str = KEY, to: str = TO, token: str = "") -> Call:
-    fields = {"recipient": to.encode(), "sender": b"carol@mail.example", "body-mime": raw}
+def mailgun(
+    raw: bytes, *, key: str = KEY, to: str = TO, token: str = "", sender: str = SENDER
+) -> Call:
+    fields = {"recipient": to.encode(), "sender": sender.encode(), "body-mime": raw}
     return multipart(signed(fields, key, token))
 
 
 def mailgun_by_form(raw: bytes) -> Call:
-    fields = signed({"recipient": TO.encode(), "body-mime": raw})
+    fields = signed({"recipient": TO.encode(), "sender": SENDER.encode(), "body-mime": raw})
     return Call(FORM, urlencode(fields).encode())
 
 
@@ -86,8 +89,13 @@ def mailgun_in_parts(text: str, files: Parts) -> Call:
     return multipart(signed(fields), files)
 
 
-def postmark(raw: bytes, *, to: str = TO, name: str = "") -> Call:
-    said = {"MessageID": name or str(uuid4()), "OriginalRecipient": to, "RawEmail": raw.decode()}
+def postmark(raw: bytes, *, to: str = TO, name: str = "", sender: str = SENDER) -> Call:
+    said = {
+        "MessageID": name or str(uuid4()),
+        "OriginalRecipient": to,
+        "Headers": [{"Name": "Return-Path", "Value": f"<{sender}>"}],
+        "RawEmail": raw.decode(),
+    }
     return Call("application/json", json.dumps(said).encode())
 
 
@@ -113,8 +121,8 @@ def postmark_in_parts(text: str, file: bytes) -> Call:
     return Call("application/json", json.dumps(said).encode())
 
 
-def sendgrid(raw: bytes, *, to: str = TO) -> Call:
-    envelope = json.dumps({"to": [to], "from": "carol@mail.example"})
+def sendgrid(raw: bytes, *, to: str = TO, sender: str = SENDER) -> Call:
+    envelope = json.dumps({"to": [to], "from": sender})
     return multipart({"envelope": envelope.encode(), "charsets": b"{}", "email": raw})
 
 
@@ -140,10 +148,17 @@ def sns(message: Any, kind: str = "Notification", **more: Any) -> Call:
     return Call("text/plain; charset=UTF-8", json.dumps(said).encode(), headers)
 
 
-def ses(content: dict[str, Any], action: dict[str, str], *, name: str = "", to: str = TO) -> Call:
+def ses(
+    content: dict[str, Any],
+    action: dict[str, str],
+    *,
+    name: str = "",
+    to: str = TO,
+    sender: str = SENDER,
+) -> Call:
     about = {
         "notificationType": "Received",
-        "mail": {"messageId": name or uuid4().hex, "source": "carol@mail.example"},
+        "mail": {"messageId": name or uuid4().hex, "source": sender},
         "receipt": {"recipients": [to], "action": action},
     }
     return sns(about | content)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import threading
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -12,7 +11,6 @@ from urllib.parse import urlsplit
 import boto3
 import httpx2
 import pytest
-from django.db import connection
 from django.test import Client
 
 from helpdesk.lib import work
@@ -22,6 +20,7 @@ from tests.fakes.mail_services import KEY, TO, Call
 from tests.fakes.mails import mail
 from tests.fakes.s3 import new_bucket
 from tests.tickets.conftest import Enter
+from tests.together import at_once
 from tickets.access import Viewer
 from tickets.mail import hooks
 from tickets.mail.hooks import SERVICES, hook_address
@@ -42,6 +41,7 @@ WHOLE = (
     "Message-ID: <whole@mail.example>\r\nContent-Type: text/plain; charset=utf-8\r\n"
     f"Content-Transfer-Encoding: 8bit\r\n\r\n{TEXT}"
 ).encode()
+ABOVE = f"Return-Path: <carol@mail.example>\r\nDelivered-To: {TO}\r\n".encode()
 BYTES = WHOLE.replace("Größe".encode(), "Größe".encode("latin-1"))  # no text in any charset
 NAMED: dict[str, Callable[..., Call]] = {
     "mailgun": partial(says.mailgun, token="t" * 50),
@@ -107,7 +107,7 @@ def test_a_whole_mail_is_stored_byte_for_byte(
     mailbox = hook(service)
     assert brought(says_so(raw), mailbox).status_code == 200
     row = InboundEmail.objects.get()
-    assert bytes(row.raw) == f"Delivered-To: {TO}\r\n".encode() + raw
+    assert bytes(row.raw) == ABOVE + raw
     assert (row.mailbox, row.state) == (mailbox, "queued")
     assert row.source.startswith(SERVICES[service].name)
     assert filed().body.startswith("Die Größe stimmt")
@@ -139,7 +139,7 @@ def test_a_mail_larger_than_djangos_limit_for_forms_arrives(hook: Hook) -> None:
     raw = mail("x" * 4_000_000)
     for service in ("mailgun", "postmark", "sendgrid", "ses"):
         assert brought(NAMED[service](raw), hook(service)).status_code == 200
-    assert {row.size_bytes for row in InboundEmail.objects.all()} == {len(raw) + 34}
+    assert {row.size_bytes for row in InboundEmail.objects.all()} == {len(ABOVE) + len(raw)}
 
 
 def test_what_is_too_large_is_refused_in_words(hook: Hook, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -184,7 +184,14 @@ def test_whom_it_was_for_finds_the_inbox(
 def test_an_address_that_is_none_does_not_get_into_the_mail(hook: Hook) -> None:
     evil = "a@b.example\r\nFrom: boss@shop.example"
     assert brought(says.postmark(WHOLE, to=evil), hook("postmark")).status_code == 200
-    assert bytes(InboundEmail.objects.get().raw) == WHOLE
+    assert bytes(InboundEmail.objects.get().raw) == ABOVE.splitlines(keepends=True)[0] + WHOLE
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_that_nobody_sent_it_is_known(service: str, hook: Hook) -> None:
+    """As of bounces, whose envelope has no sender (RFC 5321, 4.5.5)."""
+    assert brought(NAMED[service](WHOLE, sender=""), hook(service)).status_code == 200
+    assert bytes(InboundEmail.objects.get().raw).startswith(b"Return-Path: <>\r\n")
 
 
 @pytest.mark.parametrize("service", SERVICES)
@@ -200,19 +207,10 @@ def test_brought_twice_is_one_message(service: str, hook: Hook) -> None:
 
 @pytest.mark.django_db(transaction=True)
 def test_brought_twice_at_once_is_stored_once(hook: Hook) -> None:
-    mailbox, start, answers = hook("postmark"), threading.Barrier(4), []
-
-    def bring() -> None:
-        start.wait()
-        answers.append(brought(NAMED["postmark"](WHOLE), mailbox).status_code)
-        connection.close()
-
-    threads = [threading.Thread(target=bring) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert (answers, InboundEmail.objects.count()) == ([200] * 4, 1)
+    mailbox = hook("postmark")
+    answers: list[Any] = at_once(*[partial(brought, NAMED["postmark"](WHOLE), mailbox)] * 4)
+    assert [answer.status_code for answer in answers] == [200] * 4
+    assert InboundEmail.objects.count() == 1
 
 
 def test_what_could_not_be_stored_is_not_thanked_for(

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from django.db import connection, transaction
 from helpdesk.lib import work
 from tests import make
 from tests.fakes.mails import CORPORA, corpus_mails, mail
+from tests.together import at_once
 from tickets import events
 from tickets.access import Viewer, visible_messages
 from tickets.mail.addresses import reply_address
@@ -355,18 +357,7 @@ def test_a_mail_costs_six_queries_and_eight_with_files(ticket: Ticket, alice: Vi
 
 def file_at_once(*rows: InboundEmail) -> None:
     """Every row by a worker of its own, started together."""
-    start = threading.Barrier(len(rows))
-
-    def worker(pk: int) -> None:
-        start.wait()
-        work.perform(InboundEmail, pk, file_inbound)
-        connection.close()
-
-    threads = [threading.Thread(target=worker, args=[row.pk]) for row in rows]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    at_once(*(partial(work.perform, InboundEmail, row.pk, file_inbound) for row in rows))
 
 
 def recorded(raw: bytes) -> InboundEmail:

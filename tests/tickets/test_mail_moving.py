@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import pytest
 from django.core.management import call_command
-from django.db import connection
 from django.test import Client
 
 from helpdesk.lib.errors import NotFound, Refused
@@ -17,6 +14,7 @@ from tests import make
 from tests.fakes.mails import mail
 from tests.tickets.conftest import Enter
 from tests.tickets.test_mail_in import come_in, sent_to
+from tests.together import at_once
 from tickets import events
 from tickets.access import Viewer, visible_messages
 from tickets.mail.addresses import reply_address
@@ -256,26 +254,6 @@ def test_open_pages_of_both_tickets_are_told(
     assert (again["conversation"], again["seq"]) == (ticket.conversation_id, moved.seq)
     changed = {event["number"] for kind, event in told if kind == "ticket.changed"}
     assert changed == {ticket.number, other.number}
-
-
-def at_once(*acts: Callable[[], object]) -> list[object]:
-    start, answers = threading.Barrier(len(acts)), []
-
-    def act(what: Callable[[], object]) -> None:
-        start.wait()
-        try:
-            answers.append(what())
-        except Refused as refused:
-            answers.append(str(refused))
-        finally:
-            connection.close()
-
-    threads = [threading.Thread(target=act, args=[each]) for each in acts]
-    for each in threads:
-        each.start()
-    for each in threads:
-        each.join(20)
-    return answers
 
 
 @pytest.mark.django_db(transaction=True)

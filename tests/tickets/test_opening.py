@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 from email import message_from_bytes
 from email.message import EmailMessage
 from email.policy import default
@@ -15,7 +14,7 @@ from uuid import uuid4
 import pytest
 from django.conf import settings as configured
 from django.core.management import call_command
-from django.db import connection, transaction
+from django.db import transaction
 from pytest_django import Settings
 
 from attachments.models import Attachment
@@ -23,6 +22,7 @@ from helpdesk.lib import work
 from helpdesk.lib.errors import NotFound, Refused
 from tests import make
 from tests.fakes.mails import mail
+from tests.together import at_once
 from tickets.access import Viewer
 from tickets.mail.addresses import reply_address
 from tickets.models import (
@@ -79,26 +79,6 @@ def leaving(ticket: Ticket, settings: Settings, tmp_path: Path) -> EmailMessage:
     work.perform(OutgoingEmail, row.pk, deliver)
     (file,) = (tmp_path / str(row.pk)).rglob("*.eml")
     return message_from_bytes(file.read_bytes(), EmailMessage, policy=default)
-
-
-def at_once(*acts: Callable[[], object]) -> list[object]:
-    """What each returns or raises, all begun together, each on a connection of its own."""
-    start, came = threading.Barrier(len(acts)), {}
-
-    def run(n: int) -> None:
-        start.wait()
-        try:
-            came[n] = acts[n]()
-        except Exception as error:  # noqa: BLE001 - told to the test
-            came[n] = error
-        connection.close()
-
-    threads = [threading.Thread(target=run, args=[n]) for n in range(len(acts))]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return [came[n] for n in range(len(acts))]
 
 
 def test_a_mail_to_someone_new_is_a_ticket_that_waits_for_the_answer(

@@ -5,11 +5,12 @@ from __future__ import annotations
 import threading
 import time
 from datetime import timedelta
+from functools import partial
 from typing import Any
 from unittest import mock
 
 import pytest
-from django.db import IntegrityError, connection, transaction
+from django.db import IntegrityError, transaction
 from django.utils.timezone import now
 from pytest_django import Settings
 
@@ -17,6 +18,7 @@ from helpdesk.lib import places, work
 from helpdesk.lib.errors import GiveUp
 from helpdesk.lib.work import LeaseLost, Work
 from tests import make
+from tests.together import at_once, begin
 from tickets.access import Viewer
 from tickets.models import InboundEmail, Inbox, Mailbox, Team, Ticket
 
@@ -47,17 +49,7 @@ def test_work_is_done_once(row: InboundEmail) -> None:
 
 @pytest.mark.django_db(transaction=True)
 def test_of_many_workers_one_wins_the_claim(row: InboundEmail) -> None:
-    won = []
-
-    def claim() -> None:
-        won.append(work.claim(InboundEmail, row.pk))
-        connection.close()
-
-    threads = [threading.Thread(target=claim) for _ in range(5)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    won = at_once(*[partial(work.claim, InboundEmail, row.pk)] * 5)
     assert len([w for w in won if w]) == 1
 
 
@@ -249,13 +241,7 @@ def test_what_failed_before_and_hangs_takes_three_threads_and_no_more(
         ended.wait(20)
         done(row)
 
-    def worker(pk: int) -> None:
-        work.perform(InboundEmail, pk, hangs)
-        connection.close()
-
-    threads = [threading.Thread(target=worker, args=[row.pk]) for row in rows]
-    for thread in threads:
-        thread.start()
+    threads = begin([partial(work.perform, InboundEmail, row.pk, hangs) for row in rows], {})
     stop_at = time.monotonic() + 10
     while sum(thread.is_alive() for thread in threads) > 3 and time.monotonic() < stop_at:
         time.sleep(0.05)
@@ -283,14 +269,6 @@ def test_what_failed_before_and_is_quick_now_waits_its_turn() -> None:
         running.remove(row.pk)
         done(row)
 
-    def worker(pk: int) -> None:
-        work.perform(InboundEmail, pk, quick)
-        connection.close()
-
-    threads = [threading.Thread(target=worker, args=[row.pk]) for row in rows]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    at_once(*(partial(work.perform, InboundEmail, row.pk, quick) for row in rows))
     assert InboundEmail.objects.filter(state="done").count() == 12
     assert max(most) == 3

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import json
-import logging
 import re
 import warnings
 from dataclasses import dataclass
@@ -30,8 +29,6 @@ from helpdesk.lib.errors import Refused, StorageAway
 from tickets.mail.headers import parameters
 from tickets.mail.parse import RAW_MAX_BYTES
 from tickets.mail.parts import read_parts
-
-log = logging.getLogger(__name__)
 
 # A mail of RAW_MAX_BYTES as base64, and what comes around it.
 BODY_MAX_BYTES = RAW_MAX_BYTES * 3 // 2
@@ -101,6 +98,7 @@ class Brought:
 
     raw: bytes
     recipients: tuple[str, ...]  # of the envelope; unchecked
+    sender: str | None  # too: "" is nobody, None is not known
     name: str = ""  # what the service calls it, the same each time it brings it
 
 
@@ -138,10 +136,13 @@ def bring(service: str, secret: str, request: HttpRequest) -> list[Brought]:
         if whole is not None:
             return [whole]
         return [_put_together(event) for event in view.parse_events(asked.request)]
-    except (_anymail("AnymailConfigurationError"), _anymail("AnymailAPIError")) as error:
-        log.warning("%s sends something else than mail: %s", known.name, type(error).__name__)
+    except (_NoMail, _anymail("AnymailConfigurationError")) as error:
         sentence = _("%s sends something else here than mail that came in.")
         raise Refused(sentence % known.name) from error
+
+
+class _NoMail(Exception):
+    """It is about something else than mail that came."""
 
 
 def _anymail(name: str) -> Any:
@@ -216,18 +217,22 @@ def _whole(service: str, asked: _Asked) -> Brought | None:
     match service:
         case "mailgun" if "body-mime" in fields:
             to = fields.get("recipient", b"").decode(errors="replace").split(",")
-            return Brought(fields["body-mime"], tuple(to), fields["token"].decode())
+            sender = fields["sender"].decode(errors="replace") if "sender" in fields else None
+            return Brought(fields["body-mime"], tuple(to), sender, fields["token"].decode())
         case "sendgrid" if "email" in fields:
             try:
                 envelope = json.loads(fields.get("envelope", b"{}"))
             except ValueError:
                 envelope = {}
-            return Brought(fields["email"], tuple(map(str, envelope.get("to") or ())))
+            named = tuple(map(str, envelope.get("to") or ()))
+            return Brought(fields["email"], named, envelope.get("from"))
         case "postmark":
             said = asked.json()
             raw, to = said.get("RawEmail"), said.get("OriginalRecipient")
             if raw:
-                return Brought(_bytes(raw), (to,) if to else (), said.get("MessageID") or "")
+                head = {one["Name"].lower(): one["Value"] for one in said.get("Headers") or ()}
+                name = said.get("MessageID") or ""
+                return Brought(_bytes(raw), (to,) if to else (), head.get("return-path"), name)
     return None
 
 
@@ -236,8 +241,9 @@ def _bytes(text: str) -> bytes:
 
 
 def _put_together(event: Any) -> Brought:
-    to = event.message.envelope_recipient
-    return Brought(event.message.as_bytes(), (to,) if to else (), event.event_id or "")
+    mail, to = event.message, event.message.envelope_recipient
+    name = event.event_id or ""
+    return Brought(mail.as_bytes(), (to,) if to else (), mail.envelope_sender, name)
 
 
 def _from_amazon(view: Any, asked: _Asked) -> list[Brought]:
@@ -255,7 +261,7 @@ def _from_amazon(view: Any, asked: _Asked) -> list[Brought]:
         case _:
             return []
     if about.get("notificationType") != "Received":
-        return view.parse_events(asked.request) and []  # it says what is wrong
+        raise _NoMail
     receipt = about["receipt"]
     action, to = receipt["action"], tuple(map(str, receipt.get("recipients") or ()))
     match action["type"]:
@@ -266,8 +272,8 @@ def _from_amazon(view: Any, asked: _Asked) -> list[Brought]:
         case "S3":
             raw = _from_bucket(view, action["bucketName"], action["objectKey"])
         case _:
-            return view.parse_events(asked.request) and []
-    return [Brought(raw, to, about["mail"]["messageId"])]
+            raise _NoMail
+    return [Brought(raw, to, about["mail"].get("source"), about["mail"]["messageId"])]
 
 
 def _from_bucket(view: Any, bucket: str, key: str) -> bytes:

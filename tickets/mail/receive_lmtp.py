@@ -21,6 +21,7 @@ from aiosmtpd.lmtp import LMTP
 from aiosmtpd.smtp import Envelope, Session
 
 from helpdesk.lib.errors import TemporaryFailure
+from tickets.mail.envelope import noted
 from tickets.mail.parse import RAW_MAX_BYTES
 
 log = logging.getLogger(__name__)
@@ -127,7 +128,7 @@ class Line(LMTP):
             return
         await self.push("354 End with a line of one dot")
         with SpooledTemporaryFile(IN_MEMORY_MAX_BYTES) as mail:
-            mail.write(_noted_by_us(envelope))
+            mail.write(noted(envelope.rcpt_tos, sender=envelope.mail_from or ""))
             is_whole = await self._read_into(mail)
             answer = await self._stored(mail) if is_whole else TOO_LARGE
         self.envelope = self._create_envelope()
@@ -170,14 +171,6 @@ class Line(LMTP):
     def _store(self, mail: IO[bytes]) -> None:
         mail.seek(0)
         self.receiver.store(mail.read())
-
-
-def _noted_by_us(envelope: Envelope) -> bytes:
-    """What the last server on the way writes above a mail (RFC 5321, 4.4, and RFC 9228)."""
-    sender = (envelope.mail_from or "").strip("<>")
-    fields = [f"Return-Path: <{sender}>", *(f"Delivered-To: {to}" for to in envelope.rcpt_tos)]
-    one_line_each = (" ".join(field.split()) for field in fields)
-    return "".join(f"{field}\r\n" for field in one_line_each).encode(errors="surrogateescape")
 
 
 async def receive(door: socket.socket, store: Callable[[bytes], None]) -> None:

@@ -8,7 +8,7 @@ from django.http import HttpRequest
 from django.utils.timezone import now
 
 from helpdesk.lib.errors import Refused
-from tickets.mail.addresses import is_address
+from tickets.mail.envelope import noted
 from tickets.mail.hooks import SERVICES, Brought, bring
 from tickets.models import InboundEmail, Mailbox
 from tickets.operations.fetching import bounded, record_inbound
@@ -32,10 +32,7 @@ def take_in(mailbox: Mailbox, request: HttpRequest) -> None:
 
 
 def _record(mailbox: Mailbox, mail: Brought) -> InboundEmail | None:
-    """Below lines that say whom it was for, as other mail servers write them."""
-    recipients = filter(is_address, map(str.strip, mail.recipients))
-    to = "".join(f"Delivered-To: {recipient}\r\n" for recipient in recipients)
-    raw, problems = bounded(to.encode() + mail.raw)
+    raw, problems = bounded(noted(mail.recipients, sender=mail.sender) + mail.raw)
     name = mail.name
     del mail
     return record_inbound(
