@@ -1,6 +1,12 @@
 """The model: one conversation, and a case file on it."""
 
-from tickets.models.conversations import Conversation, Message, MessageHtml, Participant
+from tickets.models.conversations import (
+    Conversation,
+    Mention,
+    Message,
+    MessageHtml,
+    Participant,
+)
 from tickets.models.files import MessageFile
 from tickets.models.inboxes import Desk, Inbox
 from tickets.models.mail import InboundEmail, Mailbox, MailboxAlarm, OutgoingEmail
@@ -15,6 +21,7 @@ __all__ = [
     "Inbox",
     "Mailbox",
     "MailboxAlarm",
+    "Mention",
     "Message",
     "MessageFile",
     "MessageHtml",

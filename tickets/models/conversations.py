@@ -11,6 +11,8 @@ from django.utils.translation import gettext_lazy as _
 
 from tickets.models.people import Person
 
+TITLE_MAX_CHARS = 120
+
 
 class Conversation(models.Model):
     """People exchanging messages in one order. Its row is the one lock of every operation."""
@@ -21,6 +23,25 @@ class Conversation(models.Model):
         INTERNAL = "internal", _("Internal")
 
     channel = models.CharField(_("channel"), max_length=8, choices=Channel)
+    # What a group is called by those in it. A ticket's subject is the desk's.
+    title = models.CharField(
+        _("title"), max_length=TITLE_MAX_CHARS, blank=True, default="", db_default=""
+    )
+    # People were added to it, or it began among colleagues.
+    is_group = models.BooleanField(_("group"), default=False, db_default=False)
+    # Rises when somebody loses a seat: who listens since before asks again whether they may.
+    seats_version = models.IntegerField(default=0, db_default=0, editable=False)
+    # The conversation that colleagues talk about in this one, beside it.
+    side_of = models.ForeignKey(
+        "self",
+        models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="side_conversations",
+        verbose_name=_("beside"),
+        db_constraint=False,
+        db_index=False,
+    )
     last_seq = models.PositiveIntegerField(_("last entry"), default=0)
     # The last entry that customers can see: what the next one says it comes after.
     last_public_seq = models.PositiveIntegerField(_("last public entry"), default=0)
@@ -31,6 +52,13 @@ class Conversation(models.Model):
     class Meta:
         verbose_name = _("conversation")
         verbose_name_plural = _("conversations")
+        indexes = [
+            models.Index(
+                fields=["side_of"],
+                condition=Q(side_of__isnull=False),
+                name="conversation_side_of",
+            )
+        ]
         constraints = [
             models.UniqueConstraint(
                 fields=["opened_with"],
@@ -44,7 +72,7 @@ class Conversation(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.get_channel_display()} {self.pk}"
+        return self.title or f"{self.get_channel_display()} {self.pk}"
 
 
 class Participant(models.Model):
@@ -59,6 +87,11 @@ class Participant(models.Model):
         LIVE = "live", _("Live")  # the widget or the desk, while it is open
         EMAIL = "email", _("Email")  # one email per reply
 
+    class Rank(models.TextChoices):
+        OWNER = "owner", _("Owner")  # removes people, renames, gives ranks
+        MEMBER = "member", _("Member")
+        READER = "reader", _("Read-only")
+
     conversation = models.ForeignKey(Conversation, models.CASCADE, related_name="participants")
     person = models.ForeignKey(Person, models.PROTECT, related_name="seats")
     role = models.CharField(_("role"), max_length=10, choices=Role)
@@ -67,7 +100,16 @@ class Participant(models.Model):
     last_read_seq = models.PositiveIntegerField(_("has read up to"), default=0)
     # Hears replies as a copy: in Cc of a mail, not in To.
     copied = models.BooleanField(_("in copy"), default=False, db_default=False)
+    rank = models.CharField(
+        _("rank"), max_length=6, choices=Rank, default=Rank.MEMBER, db_default=Rank.MEMBER
+    )
+    # Gets no mail and no notification; the conversation is still theirs to read.
+    muted = models.BooleanField(_("muted"), default=False, db_default=False)
+    # Up to where unread replies have been mailed to somebody who hears live.
+    mailed_seq = models.IntegerField(_("mailed up to"), default=0, db_default=0)
     left_at = models.DateTimeField(_("left at"), null=True, blank=True)
+    # Removed by somebody else: no mail and no link brings them back, only being added again.
+    barred = models.BooleanField(_("removed"), default=False, db_default=False)
 
     class Meta:
         verbose_name = _("participant")
@@ -77,6 +119,10 @@ class Participant(models.Model):
             models.CheckConstraint(
                 condition=Q(last_read_seq=0) | Q(last_read_seq__gt=F("sees_after_seq")),
                 name="participant_read_only_what_is_seen",
+            ),
+            models.CheckConstraint(
+                condition=Q(barred=False) | Q(left_at__isnull=False),
+                name="participant_barred_has_left",
             ),
         ]
 
@@ -174,3 +220,30 @@ class MessageHtml(models.Model):
 
     def __str__(self) -> str:
         return str(self.message_id)
+
+
+class Mention(models.Model):
+    """Somebody on staff whom a message names: @Bob."""
+
+    message = models.ForeignKey(
+        Message, models.CASCADE, related_name="mentions", verbose_name=_("message")
+    )
+    person = models.ForeignKey(
+        Person, models.CASCADE, related_name="mentions", verbose_name=_("person")
+    )
+    seen_at = models.DateTimeField(_("seen at"), null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("mention")
+        verbose_name_plural = _("mentions")
+        constraints = [
+            models.UniqueConstraint(fields=["message", "person"], name="mention_once"),
+        ]
+        indexes = [
+            models.Index(
+                fields=["person"], condition=Q(seen_at__isnull=True), name="mention_unseen"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"@{self.person}"

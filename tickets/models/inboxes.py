@@ -87,6 +87,12 @@ class Inbox(models.Model):
         _("greeting"), max_length=160, blank=True, default="Hello, what can we do for you?"
     )
     assistant_on = models.BooleanField(_("the assistant answers"), default=False)
+    shows_addresses = models.BooleanField(
+        _("people in a group see each other's addresses"),
+        default=False,
+        db_default=False,
+        help_text=_("Otherwise they see names only, and answers are passed on by the helpdesk."),
+    )
     file_max_mb = models.PositiveSmallIntegerField(
         _("largest file (MB)"),
         default=25,

@@ -329,6 +329,8 @@ class OutgoingEmail(Work):
     )
     # Written by no person: the loop guard counts it, and the mail says so (RFC 3834).
     is_automatic = models.BooleanField(_("automatic"), default=False, db_default=False)
+    # Carries every reply after this place, up to its message; null: its message alone.
+    since_seq = models.IntegerField(_("since entry"), null=True, blank=True)
     # What came back after a server had accepted it.
     bounced_at = models.DateTimeField(_("bounced at"), null=True, blank=True)
     bounce_hard = models.BooleanField(_("will never arrive"), default=False, db_default=False)
