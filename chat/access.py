@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from uuid import UUID
 
 from django.conf import settings
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Exists, F, OuterRef, QuerySet
 from django.db.models.functions import Now
 from django.http.request import validate_host
 from django.utils.timezone import now
@@ -39,6 +39,7 @@ class Visit:
     viewer: Viewer
     conversation_id: int
     inbox_id: int
+    seats_version: int = 0  # of the conversation, when they were let in
 
 
 def access_inbox(key: str, *, origin: str, host: str) -> Inbox:
@@ -76,7 +77,9 @@ def access_session(inbox: Inbox, token: str) -> VisitorSession:
     Raises WrongToken if it is forged, expired or revoked, and NotFound if it belongs to
     another inbox or its person has left the conversation.
     """
-    sessions = VisitorSession.objects.select_related("person").annotate(seated=SEATED)
+    sessions = VisitorSession.objects.select_related("person").annotate(
+        seated=SEATED, seats_version=F("conversation__seats_version")
+    )
     session = sessions.filter(pk=session_id_in(token)).first()
     if session is None or session.revoked_at is not None or session.expires_at <= now():
         raise WrongToken
@@ -103,4 +106,10 @@ _inbox_of_good_session = Prepared(_inbox_of, UUID(int=0), "key")
 
 
 def visit_of(session: VisitorSession) -> Visit:
-    return Visit(session.pk, visitor(session.person), session.conversation_id, session.inbox_id)
+    return Visit(
+        session.pk,
+        visitor(session.person),
+        session.conversation_id,
+        session.inbox_id,
+        vars(session).get("seats_version", 0),
+    )

@@ -148,8 +148,15 @@ class LiveConsumer(AsyncWebsocketConsumer):
     async def live_event(self, message: dict[str, Any]) -> None:
         if self.closed or not self.checked_at:
             return
+        event = message["event"]
+        if event.get("seats", 0) > self.seats_version(event.get("conversation")):
+            await self.enter()  # somebody lost their seat since: perhaps whoever sits here
         await self.recheck()
-        await self.hear(message["event"])
+        await self.hear(event)
+
+    def seats_version(self, conversation_id: int | None) -> int:
+        """Of a conversation that is heard, when it was last asked whether it may be."""
+        raise NotImplementedError
 
     async def recheck(self) -> None:
         age = time.monotonic() - self.checked_at
@@ -243,6 +250,9 @@ class VisitorConsumer(LiveConsumer):
         self.visit = await stored(self._enter)
         self.checked_at = time.monotonic()
 
+    def seats_version(self, conversation_id: int | None) -> int:
+        return self.visit.seats_version
+
     async def stay(self) -> None:
         if await stored(is_unchanged, self.visit, self.key, **self.page):
             self.checked_at = time.monotonic()
@@ -278,6 +288,8 @@ class VisitorConsumer(LiveConsumer):
                     raise WrongToken
             case {"type": "typing.changed", "person": self.visit.viewer.person.pk}:
                 pass  # said by this visitor, in this tab or another
+            case {"type": "seat.lost"}:
+                pass  # somebody else's: this one was asked for above
             case _:
                 await self.reply(event)
 
@@ -321,6 +333,7 @@ class DeskConsumer(LiveConsumer):
     viewer: Viewer
     entering: asyncio.Lock
     watched: int | None = None
+    watched_version = 0  # of its seats
     list_timer: asyncio.TimerHandle | None = None  # while it runs, lists are left alone
     list_event: dict[str, Any] | None = None  # what they are told when it ends
     list_task: asyncio.Task[None]
@@ -339,18 +352,30 @@ class DeskConsumer(LiveConsumer):
 
     async def enter(self) -> None:
         async with self.entering:  # a check beside a `watch` must not undo it
+            watched = self.watched
             self.viewer, inboxes = await stored(self._enter)
             groups = {events.desk(inbox_id) for inbox_id in inboxes}
+            groups.add(events.person(self.viewer.person.pk))
             if self.watched is not None:
                 groups |= {events.everyone(self.watched), events.staff(self.watched)}
             await self.listen_to(groups)
             self.checked_at = time.monotonic()
+        if self.watched != watched:  # it is not theirs to see, or no more
+            await self.reply({"type": "gone", "conversation": watched})
 
     def _enter(self) -> tuple[Viewer, list[int]]:
         viewer = staff_with(self.header(b"cookie"))
         if self.watched is not None:
-            access_conversation(viewer, self.watched)
+            try:
+                conversation = access_conversation(viewer, self.watched)
+            except NotFound:
+                self.watched = None
+            else:
+                self.watched_version = conversation.seats_version
         return viewer, list(visible_inboxes(viewer).values_list("pk", flat=True))
+
+    def seats_version(self, conversation_id: int | None) -> int:
+        return self.watched_version
 
     async def obey(self, text: str | None) -> None:
         frame = protocol.parse_desk_frame(text)
@@ -359,7 +384,8 @@ class DeskConsumer(LiveConsumer):
             case Watch(conversation_id):
                 self.watched = conversation_id
                 await self.enter()
-                await self.reply({"type": "watching", "conversation": conversation_id})
+                if self.watched == conversation_id:
+                    await self.reply({"type": "watching", "conversation": conversation_id})
             case Unwatch():
                 self.watched = None
                 await self.enter()
@@ -371,14 +397,18 @@ class DeskConsumer(LiveConsumer):
 
     async def hear(self, event: dict[str, Any]) -> None:
         match event:
-            case {"type": "session.revoked"}:
-                pass  # between us and the visitor's socket
+            case {"type": "session.revoked" | "seat.lost"}:
+                pass  # between us and another socket
             case {"type": "typing.changed", "person": self.viewer.person.pk}:
                 pass
+            case {"type": "mention.posted"}:
+                await self.reply(event)
             case {"type": "ticket.changed", "conversation": pk} if pk != self.watched:
                 await self._tell_list(event)
-            case _:
+            case {"conversation": pk} if pk == self.watched:
                 await self.reply(event)
+            case _:
+                pass  # of a conversation that has just been let go of
 
     async def _tell_list(self, event: dict[str, Any]) -> None:
         """A busy desk has many tickets a second, and one bell is as good as ten."""

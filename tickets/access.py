@@ -12,9 +12,10 @@ from uuid import UUID
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.models import AnonymousUser
 from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
+from django.utils.translation import gettext as _
 
 from attachments.models import Attachment
-from helpdesk.lib.errors import NotFound
+from helpdesk.lib.errors import NotFound, Refused
 from helpdesk.lib.prepared import Prepared
 from tickets.models import (
     Conversation,
@@ -74,8 +75,18 @@ def visible_inboxes(viewer: Viewer) -> QuerySet[Inbox]:
     return Inbox.objects.filter(~Exists(team) | Exists(mine))
 
 
+def seats_of(viewer: Viewer) -> QuerySet[Participant]:
+    """The seats that are the viewer's now."""
+    return Participant.objects.filter(person=viewer.person, left_at=None)
+
+
 def visible_conversations(viewer: Viewer) -> QuerySet[Conversation]:
-    seats = Participant.objects.filter(person=viewer.person, left_at=None)
+    """What the viewer has a seat in; for staff besides what came in by their inboxes. A group of
+    colleagues has no inbox: only its seats open it, to administrators too."""
+    return _conversations_by(viewer, seats_of(viewer))
+
+
+def _conversations_by(viewer: Viewer, seats: QuerySet[Participant]) -> QuerySet[Conversation]:
     seat = Exists(seats.filter(conversation=OuterRef("pk")))
     if not viewer.is_staff:
         return Conversation.objects.filter(seat)
@@ -88,21 +99,24 @@ def visible_tickets(viewer: Viewer) -> QuerySet[Ticket]:
         return Ticket.objects.none()
     if viewer.user.is_superuser:
         return Ticket.objects.all()
-    seats = Participant.objects.filter(person=viewer.person, left_at=None)
     inboxes = visible_inboxes(viewer).values("pk")
     return Ticket.objects.filter(
-        Q(inbox__in=inboxes) | Q(conversation__in=seats.values("conversation"))
+        Q(inbox__in=inboxes) | Q(conversation__in=seats_of(viewer).values("conversation"))
     )
 
 
 def visible_messages(viewer: Viewer, conversation: Conversation) -> QuerySet[Message]:
-    """The timeline as this viewer may read it, first entry first."""
+    """The timeline as this viewer may read it, first entry first: all of it by an inbox, from where
+    they joined by a seat."""
     messages = conversation.messages.select_related("author").order_by("seq")
-    if viewer.is_staff:
-        return messages
-    seat = Participant.objects.filter(conversation=conversation, person=viewer.person, left_at=None)
-    start = Subquery(seat.values("sees_after_seq")[:1])
-    return messages.filter(seq__gt=start, audience=Message.Audience.EVERYONE)
+    seat = seats_of(viewer).filter(conversation=conversation)
+    by_seat = Q(seq__gt=Subquery(seat.values("sees_after_seq")[:1]))
+    if not viewer.is_staff:
+        return messages.filter(by_seat, audience=Message.Audience.EVERYONE)
+    tickets = Ticket.objects.filter(
+        conversation=conversation, inbox__in=visible_inboxes(viewer).values("pk")
+    )
+    return messages.filter(Exists(tickets) | by_seat)
 
 
 def visible_emails(viewer: Viewer) -> QuerySet[InboundEmail]:
@@ -168,34 +182,66 @@ def assignable_users(inbox: Inbox) -> QuerySet[User]:
 
 
 def access_conversation(viewer: Viewer, pk: int, *, lock: bool = False) -> Conversation:
-    """Return one conversation the viewer may read and write in, with its ticket if it has one.
+    """Return one conversation the viewer may read, with its ticket if it has one.
 
     `lock` holds the row until the transaction ends. It is the only row any operation locks:
     it guards the conversation, its timeline and its ticket together. Raises NotFound for a
     missing conversation and for a forbidden one alike.
     """
-    # An outer join cannot be locked, hence `of`; what the lock waited for is read again by
-    # PostgreSQL for the locked row only, so the ticket is read after the lock is ours.
-    if lock and not viewer.is_staff:
-        conversation = _locked_for_customer.first(viewer.person.pk, pk)
-    else:
-        conversation = _one_conversation(viewer, pk, lock=lock).first()
+    conversation = _rows(visible_conversations(viewer), pk, lock=lock).first()
     if conversation is None:
         raise NotFound
     return conversation
 
 
-def _one_conversation(viewer: Viewer, pk: int, *, lock: bool) -> QuerySet[Conversation]:
-    conversations = visible_conversations(viewer).filter(pk=pk)
+def access_to_write(viewer: Viewer, pk: int) -> Conversation:
+    """As `access_conversation`, locked, for somebody who wants to say something there. Raises
+    Refused, too, for who may only read."""
+    if viewer.is_staff:
+        conversation = _rows(_writable(viewer), pk, lock=True).first()
+    else:
+        conversation = _locked_for_customer.first(viewer.person.pk, pk)
+    if conversation is None:
+        access_conversation(viewer, pk)
+        raise Refused(_("You can read here, and not write."))
+    return conversation
+
+
+def _writable(viewer: Viewer) -> QuerySet[Conversation]:
+    return _conversations_by(viewer, seats_of(viewer).exclude(rank=Participant.Rank.READER))
+
+
+def _rows(conversations: QuerySet[Conversation], pk: int, *, lock: bool) -> QuerySet[Conversation]:
+    conversations = conversations.filter(pk=pk)
     if lock:
+        # An outer join cannot be locked, hence `of`; what the lock waited for is read again by
+        # PostgreSQL for the locked row only, so the ticket is read after the lock is ours.
         conversations = conversations.select_for_update(of=("self",), no_key=True)
     return conversations
 
 
 # What every message of every visitor begins with.
 _locked_for_customer = Prepared(
-    lambda person, pk: _one_conversation(visitor(Person(pk=person)), pk, lock=True), -1, -2
+    lambda person, pk: _rows(_writable(visitor(Person(pk=person))), pk, lock=True), -1, -2
 )
+
+
+def access_to_invite(viewer: Viewer, pk: int) -> Conversation:
+    """As `access_to_write`, for somebody who brings in others: staff. Raises NotFound, Refused."""
+    if not viewer.is_staff:
+        raise NotFound
+    return access_to_write(viewer, pk)
+
+
+def may_lead(viewer: Viewer, conversation: Conversation) -> bool:
+    """Whether the viewer may remove people, give ranks and rename: staff of the inbox a ticket is
+    in, and the owners of a group."""
+    if viewer.is_staff:
+        inboxes = visible_inboxes(viewer).values("pk")
+        if Ticket.objects.filter(conversation=conversation, inbox__in=inboxes).exists():
+            return True
+    seats = seats_of(viewer).filter(conversation=conversation, rank=Participant.Rank.OWNER)
+    return seats.exists()
 
 
 def access_ticket(viewer: Viewer, number: int, *, lock: bool = False) -> Ticket:

@@ -25,6 +25,11 @@ def staff(conversation_id: int) -> str:
     return f"conversation.{conversation_id}.staff"
 
 
+def person(person_id: int) -> str:
+    """The group of all browsers of somebody on staff."""
+    return f"person.{person_id}"
+
+
 def desk(inbox_id: int) -> str:
     """The group of staff's browsers that list an inbox."""
     return f"desk.{inbox_id}"
@@ -81,12 +86,49 @@ def message_posted(conversation: Conversation, message: Message, *, after: int) 
             "conversation": conversation.pk,
             "seq": message.seq,
             "after": after,
+            "seats": conversation.seats_version,
             "message": as_json(message),
         }
         ring_on_commit(everyone(conversation.pk), event)
     else:
         event = {"type": "timeline.grew", "conversation": conversation.pk, "seq": message.seq}
         ring_on_commit(staff(conversation.pk), event)
+
+
+def seat_lost(conversation: Conversation, person_id: int) -> None:
+    """Somebody has no seat any more: their sockets let go of the conversation."""
+    event = {
+        "type": "seat.lost",
+        "conversation": conversation.pk,
+        "person": person_id,
+        "seats": conversation.seats_version,
+    }
+    ring_on_commit(everyone(conversation.pk), event)
+    ring_on_commit(staff(conversation.pk), event)
+
+
+def people_changed(conversation: Conversation) -> None:
+    """Who takes part, or what it is called, is no longer what pages show."""
+    event = {"type": "people.changed", "conversation": conversation.pk}
+    ring_on_commit(everyone(conversation.pk), event)
+
+
+def seen_changed(conversation_id: int, person_id: int, role: str, seq: int) -> None:
+    """Somebody has read up to this entry."""
+    event = {
+        "type": "seen.changed",
+        "conversation": conversation_id,
+        "person": person_id,
+        "role": role,
+        "seq": seq,
+    }
+    ring_on_commit(everyone(conversation_id), event)
+
+
+def mentioned(person_id: int, conversation_id: int) -> None:
+    """Somebody on staff was named."""
+    event = {"type": "mention.posted", "conversation": conversation_id}
+    ring_on_commit(person(person_id), event)
 
 
 def files_changed(message: Message) -> None:

@@ -13,13 +13,12 @@ from django.contrib.postgres.search import SearchQuery
 from django.db.models import Exists, OuterRef, Q, QuerySet, Sum
 
 from helpdesk.lib.text import fold, words_of
-from tickets.access import Viewer, visible_inboxes, visible_tickets
+from tickets.access import Viewer, seats_of, visible_inboxes, visible_tickets
 from tickets.models import (
     Inbox,
     Message,
     MessageFile,
     OutgoingEmail,
-    Participant,
     Ticket,
     TicketCount,
 )
@@ -206,11 +205,12 @@ def _latest_matches(
         return {}
     if inbox_ids is None:
         inbox_ids = list(visible_inboxes(viewer).values_list("pk", flat=True))
-    seats = Participant.objects.filter(person=viewer.person, left_at=None)
+    seats = seats_of(viewer).filter(
+        conversation=OuterRef("conversation"), sees_after_seq__lt=OuterRef("seq")
+    )
     # Inboxes by their ids, not by a subquery: PostgreSQL would join with every ticket there is.
     matches = Message.objects.filter(
-        Q(conversation__ticket__inbox__in=inbox_ids)
-        | Q(conversation__in=seats.values("conversation")),
+        Q(conversation__ticket__inbox__in=inbox_ids) | Exists(seats),
         search=query,
     )
     latest: dict[int, Message] = {}

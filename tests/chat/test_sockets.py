@@ -27,6 +27,7 @@ from tests.chat.conftest import Visitor, new_visitor
 from tickets.access import Viewer
 from tickets.models import Inbox, Message, Participant, Team, Ticket, User
 from tickets.operations import assign_ticket, post_note
+from tickets.operations.seats import Guests, add_people, remove_person
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -495,7 +496,7 @@ async def test_a_conversation_one_may_not_see_is_not_there(chat: Ticket, mallory
     for conversation in (chat.conversation_id, chat.conversation_id + 1):
         async with desk(mallory) as page:
             await page.send_json_to({"type": "watch", "conversation": conversation})
-            assert await closed_with(page) == 4404
+            assert await heard(page) == {"type": "gone", "conversation": conversation}
 
 
 async def test_lists_hear_of_their_own_inboxes_only(
@@ -537,7 +538,9 @@ async def test_one_who_left_the_team_hears_no_later_event(
         assert bob.user is not None
         await stored(team.members.remove, bob.user)
         await stored(make.say, carol, chat, "Secret")
-        assert await closed_with(page) == 4404
+        kinds = [e["type"] for e in await everything(page)]
+        assert kinds[0] == "gone"
+        assert "message.posted" not in kinds
         assert "message.posted" not in [e["type"] for e in await everything(list_page)]
         await stored(make.say, carol, chat, "Secret too")
         assert await list_page.receive_nothing()
@@ -584,3 +587,61 @@ async def test_a_malformed_staff_frame_closes_the_socket(alice: Viewer, text: st
     async with desk(alice) as page:
         await page.send_to(text_data=text)
         assert await closed_with(page) == 4400
+
+
+# --- Losing a seat ---
+
+
+async def test_who_is_removed_hears_nothing_from_that_moment_even_without_a_bell(
+    visitor: Visitor, stranger: Visitor, alice: Viewer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tickets.events.seat_lost", lambda *_: None)  # the bell is lost
+    where = visitor.session.conversation_id
+    async with widget(visitor) as tab:
+        await said(tab, "Hello?")
+        await stored(_joins, stranger, visitor)
+        async with widget(stranger) as other:
+            await stored(remove_person, alice, where, stranger.session.person_id)
+            await stored(make.say, alice, visitor.session.conversation, "Between us")
+            assert await closed_with(other) == 4404
+        assert (await heard_until(tab, "message.posted"))["message"]["kind"] == "change"
+
+
+async def test_who_is_removed_is_shown_out_at_once(
+    visitor: Visitor, stranger: Visitor, alice: Viewer
+) -> None:
+    async with widget(visitor) as tab:
+        await said(tab, "Hello?")
+        await stored(_joins, stranger, visitor)
+        async with widget(stranger) as other:
+            where = visitor.session.conversation_id
+            await stored(remove_person, alice, where, stranger.session.person_id)
+            kinds = []
+            while (frame := await other.receive_output(timeout=5))["type"] == "websocket.send":
+                kinds.append(json.loads(frame["text"])["type"])
+            assert frame["code"] == 4404
+            assert "message.posted" not in kinds
+
+
+async def test_a_colleague_who_is_removed_lets_go_of_what_they_watch(
+    chat: Ticket, alice: Viewer, mallory: Viewer
+) -> None:
+    assert mallory.user
+    guests = Guests(user_ids=[mallory.user.pk])
+    await stored(add_people, alice, chat.conversation_id, guests)
+    async with desk(mallory, chat.conversation_id) as page:
+        await stored(remove_person, alice, chat.conversation_id, mallory.person.pk)
+        await stored(make.say, alice, chat, "Without Mallory")
+        kinds = [event["type"] for event in await everything(page)]
+        assert "gone" in kinds
+        assert "message.posted" not in kinds
+
+
+def _joins(guest: Visitor, host: Visitor) -> None:
+    """The guest's browser is in the host's conversation, with a seat there."""
+    Participant.objects.create(
+        conversation=host.session.conversation, person=guest.session.person, role="customer"
+    )
+    VisitorSession.objects.filter(pk=guest.session.pk).update(
+        conversation=host.session.conversation
+    )

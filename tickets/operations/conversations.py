@@ -14,7 +14,8 @@ from attachments.models import Attachment
 from helpdesk.lib import prepared
 from helpdesk.lib.errors import Refused
 from helpdesk.lib.text import clean, says_nothing
-from tickets.access import Viewer, access_conversation
+from tickets import events
+from tickets.access import Viewer, access_to_write
 from tickets.models import Conversation, Message, Participant, Person, Ticket
 from tickets.operations.copies import (
     Copies,
@@ -69,8 +70,9 @@ def post_reply(
     assistant, and an unassigned ticket becomes theirs. Addresses in `cc` get a seat and hear what
     is said from now on; those in `bcc` get this one message, and nobody learns of them.
 
-    Raises NotFound if the viewer may not see the conversation, Refused if the body is empty
-    or too long, if a file cannot be had, or if an address cannot be written to.
+    Raises NotFound if the viewer may not see the conversation, Refused if they may only read it,
+    if the body is empty or too long, if a file cannot be had, or if an address cannot be written
+    to.
     """
     body = checked(body, may_be_empty=bool(files))
     copies = checked_copies(cc, bcc)
@@ -103,7 +105,7 @@ def _reply(
         client_token=client_token,
         file_count=len(attached),
     )
-    conversation = access_conversation(viewer, conversation_id, lock=True)
+    conversation = access_to_write(viewer, conversation_id)
     ticket = ticket_of(conversation)
     if ticket is None and inbox_id is not None:
         subject = body or ", ".join(file.name for file in attached)
@@ -147,7 +149,7 @@ def post_note(
 
     def write() -> Message:
         attached = uploaded_files(viewer, files)
-        conversation = access_conversation(viewer, conversation_id, lock=True)
+        conversation = access_to_write(viewer, conversation_id)
         if attached and (ticket := ticket_of(conversation)):
             check_limits(ticket.inbox, attached)
         note = Message(
@@ -164,8 +166,9 @@ def post_note(
 
 
 def mark_read(viewer: Viewer, conversation_id: int, seq: int) -> None:
-    """Move the viewer's mark forward to `seq`; a mark never moves back or past the end."""
-    Participant.objects.filter(
+    """Move the viewer's mark forward to `seq`; a mark never moves back or past the end. Others in
+    the conversation see how far it is."""
+    moved = Participant.objects.filter(
         conversation_id=conversation_id,
         person=viewer.person,
         left_at=None,
@@ -173,6 +176,9 @@ def mark_read(viewer: Viewer, conversation_id: int, seq: int) -> None:
         sees_after_seq__lt=seq,
         conversation__last_seq__gte=seq,
     ).update(last_read_seq=seq)
+    if moved:
+        role = "staff" if viewer.is_staff else "customer"
+        events.seen_changed(conversation_id, viewer.person.pk, role, seq)
 
 
 def checked(body: str, *, may_be_empty: bool = False) -> str:

@@ -129,7 +129,24 @@ def append_change(
     public: bool = False,
     **more: Any,
 ) -> Message:
-    """Record "field: old to new". Only public changes are seen by customers."""
+    """Record "field: old to new" of a ticket. Only public changes are seen by customers."""
+    return record_change(
+        ticket.conversation, field, old, new, author=author, via=via, public=public, **more
+    )
+
+
+def record_change(
+    conversation: Conversation,
+    field: str,
+    old: Any,
+    new: Any,
+    *,
+    author: Person | None,
+    via: str = Message.Via.WEB,
+    public: bool = False,
+    **more: Any,
+) -> Message:
+    """As `append_change`, of what is no ticket's: who takes part, and what a group is called."""
     change = Message(
         kind=Message.Kind.CHANGE,
         audience=Message.Audience.EVERYONE if public else Message.Audience.STAFF,
@@ -137,7 +154,7 @@ def append_change(
         author=author,
         change={"field": field, "old": old, "new": new, **more},
     )
-    return append_entry(ticket.conversation, change)
+    return append_entry(conversation, change)
 
 
 def open_ticket(
@@ -272,13 +289,14 @@ def announce(ticket: Ticket, message: Message, *, role: str) -> None:
     )
 
 
-# Who hears a reply by email: customers whose reach is email.
+# Who hears a reply by email: customers whose reach is email, and who want to hear.
 _emailed_seats = Prepared(
     lambda pk: Participant.objects.filter(
         conversation=pk,
         reach=Participant.Reach.EMAIL,
         role=Participant.Role.CUSTOMER,
         left_at=None,
+        muted=False,
     ).order_by("pk"),
     -1,
 )
