@@ -20,6 +20,47 @@ def expiry() -> datetime:
     return now() + timedelta(days=settings.VISITOR_SESSION_DAYS)
 
 
+class JoinLink(models.Model):
+    """Lets whoever has it into one conversation, until it ends, is used up or is revoked.
+
+    The address holds the signed id. Nothing here is secret: the row alone opens nothing.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    conversation = models.ForeignKey(
+        Conversation,
+        models.CASCADE,
+        related_name="join_links",
+        verbose_name=_("conversation"),
+    )
+    created_by = models.ForeignKey(
+        Person, models.PROTECT, related_name="+", verbose_name=_("made by")
+    )
+    sees_all = models.BooleanField(_("shows what was said before"), default=False)
+    uses = models.PositiveSmallIntegerField(_("used"), default=0)
+    uses_max = models.PositiveSmallIntegerField(_("may be used"), default=1)
+    created_at = models.DateTimeField(_("created at"), default=now)
+    expires_at = models.DateTimeField(_("expires at"))
+    revoked_at = models.DateTimeField(_("revoked at"), null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("join link")
+        verbose_name_plural = _("join links")
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(uses__lte=models.F("uses_max")), name="joinlink_within_its_uses"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.conversation} · {self.uses}/{self.uses_max}"
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it lets anybody in now."""
+        return self.revoked_at is None and self.uses < self.uses_max and self.expires_at > now()
+
+
 class VisitorSession(models.Model):
     """One visitor's browser: who they are and which conversation is theirs.
 
@@ -36,6 +77,17 @@ class VisitorSession(models.Model):
         models.CASCADE,
         related_name="visitor_sessions",
         verbose_name=_("conversation"),
+    )
+    # The link they came by, if they did.
+    link = models.ForeignKey(
+        JoinLink,
+        models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="sessions",
+        verbose_name=_("join link"),
+        db_constraint=False,
+        db_index=False,
     )
     origin = models.CharField(_("began on"), max_length=ORIGIN_MAX_CHARS, blank=True)
     created_at = models.DateTimeField(_("created at"), default=now)

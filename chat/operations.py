@@ -30,7 +30,7 @@ def start_session(inbox: Inbox, *, origin: str, address: str) -> VisitorSession:
     There is no ticket before they say something. Raises SlowDown if this network address
     began more than ADDRESS_SESSIONS_PER_MINUTE.
     """
-    _count({f"sessions:{address}": settings.ADDRESS_SESSIONS_PER_MINUTE})
+    count_sessions(address)
     seat = start_chat()
     return VisitorSession.objects.create(
         person=seat.person,
@@ -95,6 +95,12 @@ def send_from_visitor(
         inbox_id=visit.inbox_id,
         files=files,
     )
+
+
+def count_sessions(address: str) -> None:
+    """One more browser that begins. Raises SlowDown if this network address began more than
+    ADDRESS_SESSIONS_PER_MINUTE."""
+    _count({f"sessions:{address}": settings.ADDRESS_SESSIONS_PER_MINUTE})
 
 
 def count_upload(visit: Visit, *, address: str) -> None:

@@ -21,6 +21,7 @@ class Known:
     seq: int | None  # its place in the timeline
     # The ticket's subject, if it was solved so long ago that another subject opens a new one.
     closed_subject: str | None = None
+    is_group: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,7 @@ class Match:
     reason: str  # a sentence for staff
     ticket_number: int | None = None
     closed_subject: str | None = None
+    is_group: bool = False
 
 
 def looked_up(in_reply_to: str, references: Sequence[str]) -> list[str]:
@@ -69,7 +71,9 @@ def match(
 
 
 def _found(known: Known, reason: str) -> Match:
-    return Match(known.conversation_id, reason, known.ticket_number, known.closed_subject)
+    return Match(
+        known.conversation_id, reason, known.ticket_number, known.closed_subject, known.is_group
+    )
 
 
 def _agree(mails: Sequence[Known]) -> bool:

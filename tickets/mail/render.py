@@ -157,6 +157,8 @@ class Letter:
     signature: str = ""
     history: Sequence[Quoted] = ()  # latest first
     pictures: Sequence[Picture] = ()
+    is_markdown: bool = True  # the body; of what a customer wrote it is plain
+    said: Sequence[Quoted] = ()  # what the recipient has not read elsewhere, instead of the body
     auto_submitted: str = "auto-replied"  # of one that is automatic: or auto-generated (RFC 3834)
 
 
@@ -303,7 +305,8 @@ def references(ids: Sequence[str]) -> str:
 def text_of(letter: Letter) -> str:
     """What the reader reads: the words, what they rest on, what became of each file, who signs,
     and what was said before."""
-    said = [readable(letter.body), *_besides(letter)]
+    said = [_told(one) for one in letter.said]
+    said += [readable(letter.body) if letter.is_markdown else letter.body, *_besides(letter)]
     if letter.signature:
         said.append(f"{SIGNATURE_LINE}\n{readable(letter.signature)}")
     said += [f"{_introduced(one)}\n{_marked(one)}" for one in letter.history]
@@ -314,7 +317,9 @@ def html_of(letter: Letter) -> str:
     """The same as a page of its own. It has no colours but grey lines, so that programs may show
     it light or dark."""
     pictures = {one.id: f"cid:{_content_id(one, letter)}" for one in letter.pictures}
-    said = [_words(letter.body, pictures), *map(plain_as_html, _besides(letter))]
+    said = [_told_html(one, pictures) for one in letter.said]
+    said.append(_html(letter.body, letter.is_markdown, pictures))
+    said += map(plain_as_html, _besides(letter))
     if letter.signature:
         said.append(
             f'<span class="gmail_signature_prefix">{SIGNATURE_LINE}</span><br>\n'
@@ -330,12 +335,32 @@ def _besides(letter: Letter) -> list[str]:
     """Plain paragraphs below the words, or instead of them."""
     names = ", ".join(one_line(file.name) for file in letter.enclosed)
     paragraphs = [
-        f"Attached: {names}" if names and not letter.body else "",
+        f"Attached: {names}" if names and not (letter.body or letter.said) else "",
         "\n".join(f"{title}: {address}" for title, address in letter.sources),
         "\n\n".join([_links_begin(len(letter.linked)), *map(_link_lines, letter.linked)]),
         "\n".join(f"{one_line(file.name)} was not sent. {file.why}" for file in letter.withheld),
     ]
     return [one for one in paragraphs if one]
+
+
+def _told(said: Quoted) -> str:
+    words = readable(said.words) if said.is_markdown else said.words
+    return f"{_teller(said)}:\n{words}".rstrip("\n")
+
+
+def _told_html(said: Quoted, pictures: Mapping[str, str]) -> str:
+    return (
+        f'<p dir="auto" style="margin:1em 0 0"><b>{escape(_teller(said))}</b></p>\n'
+        f"{_html(said.words, said.is_markdown, pictures)}"
+    )
+
+
+def _teller(said: Quoted) -> str:
+    return f"{one_line(said.author)}, {said.said_at:%H:%M}"
+
+
+def _html(text: str, is_markdown: bool, pictures: Mapping[str, str]) -> str:
+    return _words(text, pictures) if is_markdown else plain_as_html(text)
 
 
 def _introduced(quoted: Quoted) -> str:

@@ -13,32 +13,35 @@ from attachments.models import Attachment
 from helpdesk.lib.errors import TemporaryFailure
 from helpdesk.lib.markdown import pictures_in
 from tickets.mail.render import Enclosed, Letter, Linked, Picture, Withheld, fitting
-from tickets.models import Message, OutgoingEmail
+from tickets.models import Message, MessageFile, OutgoingEmail
+from tickets.operations.letters import carried
 
 
 def with_files(letter: Letter, outgoing: OutgoingEmail, message: Message) -> Letter:
-    """The letter with the message's files: in it, as links, or with why they are not sent. A
+    """The letter with the files of its messages: in it, as links, or with why they are not sent. A
     picture that its words show stands there, and not among the files.
 
     Raises StorageAway, and TemporaryFailure where bytes are missing: a reply never leaves without
     its files.
     """
-    rows = message.files.filter(inline=False).select_related("attachment__blob")
-    files = [row.attachment for row in rows] if message.file_count else []
+    showing = [one.pk for one in carried(outgoing, message) if one.file_count]
+    rows = MessageFile.objects.filter(message__in=showing, inline=False).order_by("pk")
+    files = [row.attachment for row in rows.select_related("attachment__blob")] if showing else []
     sent = [file for file in files if not file.why_closed]
     room = settings.MAIL_FILES_MAX_MB * 1024 * 1024
     fits = fitting([file.stored.size_bytes for file in sent], room)
     links = [_linked(file, outgoing) for file, fit in zip(sent, fits, strict=True) if not fit]
-    shown = set(pictures_in(letter.body))
-    carried = [
+    said = [letter.body, *(one.words for one in letter.said)]
+    shown = {picture for words in said for picture in pictures_in(words)}
+    placed = [
         (_is_picture(file) and str(file.uuid) in shown, file)
         for file, fit in zip(sent, fits, strict=True)
         if fit
     ]
     return replace(
         letter,
-        pictures=[Picture(str(file.uuid), _enclosed(file)) for inside, file in carried if inside],
-        enclosed=[_enclosed(file) for inside, file in carried if not inside],
+        pictures=[Picture(str(file.uuid), _enclosed(file)) for inside, file in placed if inside],
+        enclosed=[_enclosed(file) for inside, file in placed if not inside],
         linked=[one for one in links if isinstance(one, Linked)],
         withheld=[
             *(Withheld(file.name, file.why_closed) for file in files if file.why_closed),

@@ -6,19 +6,20 @@ import hashlib
 from typing import Any
 
 from django.conf import settings
+from django.db.models import Q
 from django.utils.translation import gettext as _
 
 from attachments.operations import keep
 from helpdesk.lib import work
 from helpdesk.lib.errors import GiveUp
 from tickets.mail import fetch_imap, fetch_pop3
-from tickets.mail.addresses import is_address
+from tickets.mail.addresses import is_address, normal
 from tickets.mail.joining import IDS_MAX, Match, match
 from tickets.mail.machines import Nature
 from tickets.mail.parse import ParsedEmail, parse_email
 from tickets.mail.protection import ENCRYPTED
 from tickets.mail.subjects import is_another_matter, matter
-from tickets.models import InboundEmail, Mailbox, Message, Person, Ticket
+from tickets.models import InboundEmail, Mailbox, Message, Participant, Person, Ticket
 from tickets.models.tickets import SUBJECT_MAX_CHARS
 from tickets.operations.acknowledging import acknowledge
 from tickets.operations.bounced import note_complaint, note_report
@@ -32,7 +33,9 @@ from tickets.operations.timeline import (
     announce,
     append_change,
     append_entry,
+    hearers,
     locked,
+    queue_email,
     ticket_of,
 )
 
@@ -157,9 +160,22 @@ def _join_or_open(row: InboundEmail, mail: ParsedEmail, facts: Facts) -> dict[st
     writer = facts.staff or facts.person
     if writer is not None and writer.user_id is not None:
         return _file_as_note(row, mail, facts, writer, found)
+    if found.is_group and writer is not None and _may_not_write(writer, found):
+        decided = _open(row, mail, facts)
+        return decided | {
+            "reason": f"{decided['reason']} The sender was removed from #{found.ticket_number}, "
+            "or may only read there."
+        }
     if mail.nature in WRITTEN and is_another_matter(mail.subject, found.closed_subject or ""):
         return _continue(row, mail, facts, found)
     return _join(row, mail, facts, found)
+
+
+def _may_not_write(writer: Person, found: Match) -> bool:
+    """Nobody comes back into a group by mail who was removed from it, and who may only read there
+    says nothing. Their mail is lost to nobody: it opens a ticket."""
+    seats = Participant.objects.filter(conversation=found.conversation_id, person=writer)
+    return seats.filter(Q(barred=True) | Q(rank=Participant.Rank.READER)).exists()
 
 
 def _ignored(reason: str) -> dict[str, Any]:
@@ -279,8 +295,9 @@ def _continue(row: InboundEmail, mail: ParsedEmail, facts: Facts, found: Match) 
 
 def _join(row: InboundEmail, mail: ParsedEmail, facts: Facts, found: Match) -> dict[str, Any]:
     """Say it in the conversation it answers. Nobody is mailed a copy: the sender chose in their
-    own mail program who gets one. Who is new here hears every reply from now on, unless a machine
-    wrote: an answer to that reaches nobody, or another machine."""
+    own mail program who gets one. In a group they cannot, for they know names only: there it is
+    passed on. Who is new here hears every reply from now on, unless a machine wrote: an answer to
+    that reaches nobody, or another machine."""
     is_answer = mail.nature == Nature.VACATION
     hears = mail.nature != Nature.GENERATED or mail.may_be_answered
     author, message, files = _reply(row, mail, facts)
@@ -295,10 +312,21 @@ def _join(row: InboundEmail, mail: ParsedEmail, facts: Facts, found: Match) -> d
     )
     if is_answer:
         return _filed(message, f"It is an automatic reply. {found.reason}")
+    if found.is_group and mail.nature == Nature.PERSON:
+        message.conversation.is_group = True
+        _pass_on(message, mail)
     if written.has_ticket:
         announce(written.ticket, message, role="customer")
         _say_what_changed(written, facts, hears=hears)
     return _filed(message, found.reason)
+
+
+def _pass_on(message: Message, mail: ParsedEmail) -> None:
+    """Mail it to everybody else in the group whom the writer has not addressed themselves."""
+    addressed = {normal(one.email) for one in (*mail.to, *mail.cc)}
+    for hearer in hearers(message):
+        if normal(hearer.address) not in addressed:
+            queue_email(message, hearer.person_id, hearer.address, field=hearer.field)
 
 
 def _say_what_changed(written: Written, facts: Facts, *, hears: bool) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.db.models import F
+from django.utils.translation import gettext as _
 
 from tickets.events import role_of
 from tickets.mail.addresses import reply_address
@@ -28,10 +29,12 @@ def letter_for(outgoing: OutgoingEmail, message: Message, ticket: Ticket) -> Let
     """The letter to one recipient, without its files. `message` comes with its author and
     conversation, `ticket` with its inbox."""
     inbox, author = ticket.inbox, message.author
-    to, cc = _named(outgoing, message)
+    to, cc = _named(outgoing, message, inbox)
+    is_digest = outgoing.since_seq is not None
+    is_ours = author is None or role_of(author) != "customer"
     return Letter(
         message_id=outgoing.rfc_message_id,
-        from_name=speaker(author, inbox),
+        from_name=inbox.from_name or inbox.name if is_digest else speaker(author, inbox),
         from_address=inbox.address or "",
         reply_to=reply_address(inbox.address or "", message.conversation_id),
         to_name=one_line(outgoing.person.name),
@@ -39,8 +42,10 @@ def letter_for(outgoing: OutgoingEmail, message: Message, ticket: Ticket) -> Let
         to=to,
         cc=cc,
         subject=ticket.subject,
-        body=message.body,
-        signature=signature(author, inbox),
+        body="" if is_digest else message.body,
+        is_markdown=is_ours,
+        said=[_quoted(one, inbox) for one in carried(outgoing, message)] if is_digest else [],
+        signature=signature(author, inbox) if is_ours else "",
         history=_history(outgoing, message, inbox) if inbox.quotes_history else [],
         sources=[(one["title"], one["url"]) for one in message.sources],
         earlier_ids=_earlier_ids(outgoing, message),
@@ -50,10 +55,35 @@ def letter_for(outgoing: OutgoingEmail, message: Message, ticket: Ticket) -> Let
     )
 
 
+def carried(outgoing: OutgoingEmail, message: Message) -> list[Message]:
+    """The messages of a mail: its own, or all replies by others since `since_seq` that the
+    recipient may read, in order."""
+    if outgoing.since_seq is None:
+        return [message]
+    return list(
+        Message.objects.filter(
+            conversation=message.conversation_id,
+            kind=Message.Kind.REPLY,
+            audience=Message.Audience.EVERYONE,
+            seq__gt=outgoing.since_seq,
+            seq__lte=message.seq,
+        )
+        .exclude(author=outgoing.person_id)
+        .select_related("author__user")
+        .defer("search", "quoted")
+        .order_by("seq")
+    )
+
+
 def speaker(author: Person | None, inbox: Inbox) -> str:
-    """Who speaks to customers: somebody of the brand, or the brand itself."""
+    """Who speaks to customers: somebody of the brand, the brand itself, or another customer
+    through it."""
     brand = inbox.from_name or inbox.name
-    return f"{author.first_name} from {brand}" if author and author.name else brand
+    if author is None or not author.name:
+        return brand
+    if role_of(author) == "customer":
+        return _("%(name)s via %(brand)s") % {"name": author.name, "brand": brand}
+    return f"{author.first_name} from {brand}"
 
 
 def signature(author: Person | None, inbox: Inbox) -> str:
@@ -64,15 +94,19 @@ def signature(author: Person | None, inbox: Inbox) -> str:
     return "\n\n".join(filter(None, lines))
 
 
-def _named(outgoing: OutgoingEmail, message: Message) -> tuple[list[Named], list[Named]]:
+def _named(
+    outgoing: OutgoingEmail, message: Message, inbox: Inbox
+) -> tuple[list[Named], list[Named]]:
     """Whom the mail names in To and Cc, so that an answer to all reaches all.
 
     In a conversation by mail everybody wrote by mail, or was put in copy by staff: those who get
-    this message see each other, as they would without us. A visitor of a chat gave their address
-    to us alone, so there each mail names its own recipient only. Who is in Bcc is named to nobody,
-    and sees the others.
+    this message see each other, as they would without us. A visitor of a chat, or a member of a
+    group, gave their address to us alone, so there each mail names its own recipient only, unless
+    the inbox says otherwise. Who is in Bcc is named to nobody, and sees the others.
     """
-    if message.conversation.channel != Conversation.Channel.EMAIL:
+    conversation = message.conversation
+    by_mail = conversation.channel == Conversation.Channel.EMAIL and not conversation.is_group
+    if not (by_mail or (conversation.is_group and inbox.shows_addresses)):
         return [], []
     Field = OutgoingEmail.Field
     rows = list(
@@ -105,17 +139,24 @@ def _history(outgoing: OutgoingEmail, message: Message, inbox: Inbox) -> list[Qu
         .defer("search", "quoted")
         .order_by("-seq")
     )
-    room, zone = QUOTED_MAX_CHARS, zone_of(inbox)
+    room = QUOTED_MAX_CHARS
     quoted = []
     for one in rows[:QUOTED_MESSAGES_MAX]:
-        words = one.body if len(one.body) <= room else f"{one.body[:room].rstrip()} …"
-        is_ours = one.author is None or role_of(one.author) != "customer"
-        author = speaker(one.author, inbox) if is_ours else str(one.author)
-        quoted.append(Quoted(author, one.created_at.astimezone(zone), words, is_ours))
-        room -= len(words)
+        told = _quoted(one, inbox, room)
+        quoted.append(told)
+        room -= len(told.words)
         if room <= 0:
             break
     return quoted
+
+
+def _quoted(message: Message, inbox: Inbox, room: int = QUOTED_MAX_CHARS) -> Quoted:
+    """A message with who said it and when, its words cut at `room` characters."""
+    body = message.body
+    words = body if len(body) <= room else f"{body[:room].rstrip()} …"
+    is_ours = message.author is None or role_of(message.author) != "customer"
+    author = speaker(message.author, inbox) if is_ours else str(message.author)
+    return Quoted(author, message.created_at.astimezone(zone_of(inbox)), words, is_ours)
 
 
 def _earlier_ids(outgoing: OutgoingEmail, message: Message) -> list[str]:

@@ -85,11 +85,12 @@ WITH related AS (
        AND (e.rfc_message_id = ANY(%(ids)s::varchar[])
             OR %(message_id)s::varchar = ANY(e.reference_ids))
 )
-SELECT r.what, NULL::bigint, r.conversation_id, t.number, r.seq, r.name,
+SELECT r.what, g.is_group::int::bigint, r.conversation_id, t.number, r.seq, r.name,
        CASE WHEN i.new_ticket_after_days > 0
              AND t.solved_at < now() - make_interval(days => i.new_ticket_after_days)
             THEN t.subject END
-  FROM related r LEFT JOIN tickets_ticket t ON t.conversation_id = r.conversation_id
+  FROM related r LEFT JOIN tickets_conversation g ON g.id = r.conversation_id
+  LEFT JOIN tickets_ticket t ON t.conversation_id = r.conversation_id
   LEFT JOIN tickets_inbox i ON i.id = t.inbox_id
 UNION ALL
 SELECT 'copy', e.id, e.conversation_id, t.number, NULL, '', NULL
@@ -284,7 +285,7 @@ def _sort_out(facts: Facts, found: list[tuple[Any, ...]], doors: list[str]) -> _
             acknowledging.add(pk)
         match what:
             case "token" | "ours" | "theirs":
-                known[what].append(Known(name, other, number, seq, words))
+                known[what].append(Known(name, other, number, seq, words, bool(pk)))
             case "copy":
                 facts.copy_id, facts.copy = pk, Known("", other, number, None) if other else None
             case "person":

@@ -48,6 +48,7 @@ class MessagePosted:
     ticket_number: int
     inbox_id: int
     handler: str
+    is_group: bool = False
 
 
 def locked(conversation_id: int) -> Conversation:
@@ -285,6 +286,7 @@ def announce(ticket: Ticket, message: Message, *, role: str) -> None:
             ticket_number=ticket.number,
             inbox_id=ticket.inbox_id,
             handler=ticket.handler,
+            is_group=ticket.conversation.is_group,
         ),
     )
 
