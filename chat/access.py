@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from uuid import UUID
 
 from django.conf import settings
-from django.db.models import Exists, F, OuterRef, QuerySet
+from django.db.models import Exists, F, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Now
 from django.http.request import validate_host
 from django.utils.timezone import now
@@ -20,11 +20,11 @@ from tickets.access import Viewer, visitor
 from tickets.models import Inbox, Participant
 
 # Is the visitor of a session still in its conversation?
-SEATED = Exists(
-    Participant.objects.filter(
-        conversation=OuterRef("conversation"), person=OuterRef("person"), left_at=None
-    )
+SEAT = Participant.objects.filter(
+    conversation=OuterRef("conversation"), person=OuterRef("person"), left_at=None
 )
+SEATED = Exists(SEAT)
+ASKED = ("seats_version", "last_seq", "reach")  # of its conversation, together with the session
 
 
 class WrongOrigin(Exception):
@@ -40,6 +40,8 @@ class Visit:
     conversation_id: int
     inbox_id: int
     seats_version: int = 0  # of the conversation, when they were let in
+    last_seq: int = 0  # and its last entry
+    reach: str = Participant.Reach.LIVE
 
 
 def access_inbox(key: str, *, origin: str, host: str) -> Inbox:
@@ -78,7 +80,10 @@ def access_session(inbox: Inbox, token: str) -> VisitorSession:
     another inbox or its person has left the conversation.
     """
     sessions = VisitorSession.objects.select_related("person").annotate(
-        seated=SEATED, seats_version=F("conversation__seats_version")
+        seated=SEATED,
+        seats_version=F("conversation__seats_version"),
+        last_seq=F("conversation__last_seq"),
+        reach=Subquery(SEAT.values("reach")[:1]),
     )
     session = sessions.filter(pk=session_id_in(token)).first()
     if session is None or session.revoked_at is not None or session.expires_at <= now():
@@ -111,5 +116,5 @@ def visit_of(session: VisitorSession) -> Visit:
         visitor(session.person),
         session.conversation_id,
         session.inbox_id,
-        vars(session).get("seats_version", 0),
+        **{name: vars(session)[name] for name in ASKED if name in vars(session)},
     )

@@ -5,8 +5,9 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
-from chat.models import VisitorSession
+from chat.models import JoinLink, UnreadMail, VisitorSession
 from chat.operations import revoke_session
+from helpdesk.lib.admin import ReadOnly, WorkAdmin
 
 
 @admin.register(VisitorSession)
@@ -30,3 +31,29 @@ class VisitorSessionAdmin(admin.ModelAdmin[VisitorSession]):
     def revoke(self, request: HttpRequest, sessions: QuerySet[VisitorSession]) -> None:
         for session in sessions:
             revoke_session(session.pk)
+
+
+@admin.register(JoinLink)
+class JoinLinkAdmin(ReadOnly, admin.ModelAdmin[JoinLink]):
+    """To look at. They are made and revoked where the conversation is."""
+
+    list_display = (
+        "conversation",
+        "created_by",
+        "uses",
+        "uses_max",
+        "created_at",
+        "expires_at",
+        "revoked_at",
+    )
+    list_filter = (("revoked_at", admin.EmptyFieldListFilter),)
+    list_select_related = ("conversation", "created_by")
+    date_hierarchy = "created_at"
+
+
+@admin.register(UnreadMail)
+class UnreadMailAdmin(ReadOnly, WorkAdmin):
+    list_display = ("conversation_id", "seq", "state", "attempts", "due_at", "error")
+    list_filter = ("state",)
+    date_hierarchy = "posted_at"
+    show_full_result_count = False

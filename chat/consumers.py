@@ -28,7 +28,7 @@ from django.http import HttpRequest, parse_cookie
 from psycopg_pool import PoolTimeout
 from redis.exceptions import RedisError
 
-from chat import protocol
+from chat import presence, protocol
 from chat.access import Visit, WrongOrigin, access_inbox, is_own, is_unchanged
 from chat.operations import resume_session, send_from_visitor
 from chat.protocol import BadFrame, DeskTyping, Hello, Seen, Send, Typing, Unwatch, Watch
@@ -94,6 +94,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
         self.frame_at = time.monotonic()
         self.typing_at = 0.0
         self.rechecking: asyncio.Task[None] | None = None
+        self.sits: presence.Place | None = None  # where this socket shows that somebody is here
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         try:
@@ -142,6 +143,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
             self.rechecking.cancel()
         with suppress(*AWAY):
             await self.listen_to(())
+        await self.sit(None)
         await self.disconnect(message["code"])
         raise StopConsumer
 
@@ -174,6 +176,26 @@ class LiveConsumer(AsyncWebsocketConsumer):
         for group in wanted - self.heard:
             await self.channel_layer.group_add(group, self.channel_name)
             self.heard.add(group)
+
+    async def sit(self, place: presence.Place | None) -> None:
+        """Show that somebody is here, and no longer where they were."""
+        if place == self.sits:
+            return
+        before, self.sits = self.sits, place
+        if before is not None and await presence.sockets.go(before):
+            await self.tell_presence(before, here=False)
+        if place is not None and await presence.sockets.come(place):
+            await self.tell_presence(place, here=True)
+
+    async def tell_presence(self, place: presence.Place, *, here: bool) -> None:
+        conversation_id, person_id = place
+        event = {
+            "type": "presence.changed",
+            "conversation": conversation_id,
+            "person": person_id,
+            "here": here,
+        }
+        await ring_async(events.staff(conversation_id), event)
 
     async def reply(self, frame: dict[str, Any]) -> None:
         await self.send(text_data=protocol.encode(frame))
@@ -299,6 +321,7 @@ class VisitorConsumer(LiveConsumer):
         await self.enter()
         # First listen, then look: what is posted in between is heard, not missed.
         await self.listen_to({events.everyone(self.visit.conversation_id)})
+        await self.sit((self.visit.conversation_id, self.visit.viewer.person.pk))
         await self.reply(protocol.ready(await stored(standing, self.visit)))
 
     async def _send(self, frame: Send) -> None:
@@ -360,6 +383,8 @@ class DeskConsumer(LiveConsumer):
                 groups |= {events.everyone(self.watched), events.staff(self.watched)}
             await self.listen_to(groups)
             self.checked_at = time.monotonic()
+        here = (self.watched, self.viewer.person.pk) if self.watched is not None else None
+        await self.sit(here)
         if self.watched != watched:  # it is not theirs to see, or no more
             await self.reply({"type": "gone", "conversation": watched})
 

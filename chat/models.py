@@ -10,6 +10,7 @@ from django.db import models
 from django.utils.timezone import now
 from django.utils.translation import gettext_lazy as _
 
+from helpdesk.lib.work import Work
 from tickets.models import Conversation, Inbox, Person
 
 ORIGIN_MAX_CHARS = 200
@@ -107,3 +108,26 @@ class VisitorSession(models.Model):
 
     def __str__(self) -> str:
         return f"{self.person} · {self.inbox}"
+
+
+class UnreadMail(Work):
+    """To mail what somebody has not read of a chat by then, if they are gone.
+
+    One row for each message; the one that is due first takes along what came after it.
+    """
+
+    TASK = "chat.mail_unread"
+    RETRY_SECONDS = (10, 60, 300, 1_800)
+
+    conversation = models.ForeignKey(
+        Conversation, models.CASCADE, related_name="+", verbose_name=_("conversation")
+    )
+    seq = models.PositiveIntegerField(_("entry"))
+    posted_at = models.DateTimeField(_("posted at"), default=now)
+
+    class Meta(Work.Meta):
+        verbose_name = _("mail of what is unread")
+        verbose_name_plural = _("mails of what is unread")
+
+    def __str__(self) -> str:
+        return f"{self.conversation_id}: {self.seq}"

@@ -17,7 +17,7 @@ from helpdesk.lib.errors import Refused, SlowDown
 from helpdesk.lib.limits import hit_all
 from helpdesk.lib.live import ring_on_commit
 from tickets import events
-from tickets.models import Inbox, Message
+from tickets.models import Inbox, Message, Participant
 from tickets.operations import post_reply, start_chat
 
 SEEN_EVERY = timedelta(hours=1)  # how exact `last_seen_at` is
@@ -49,7 +49,21 @@ def resume_session(inbox: Inbox, token: str) -> Visit:
     VisitorSession.objects.filter(pk=session.pk, last_seen_at__lt=now() - SEEN_EVERY).update(
         last_seen_at=now(), expires_at=expiry()
     )
-    return visit_of(session)
+    visit = visit_of(session)
+    if visit.reach == Participant.Reach.EMAIL:
+        hears_here(visit)
+    return visit
+
+
+def hears_here(visit: Visit) -> None:
+    """The widget is open: from now on they hear there, and by no mail. A second call changes
+    nothing."""
+    Participant.objects.filter(
+        conversation=visit.conversation_id,
+        person=visit.viewer.person,
+        left_at=None,
+        reach=Participant.Reach.EMAIL,
+    ).update(reach=Participant.Reach.LIVE, mailed_seq=visit.last_seq)
 
 
 @transaction.atomic

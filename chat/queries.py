@@ -6,6 +6,7 @@ from typing import Any, TypedDict
 
 from django.conf import settings
 
+from chat import presence
 from chat.access import Visit
 from helpdesk.lib.errors import NotFound
 from tickets.access import access_conversation, visible_messages
@@ -51,6 +52,7 @@ def page_after(visit: Visit, after: int) -> Page:
     Raises NotFound.
     """
     conversation = access_conversation(visit.viewer, visit.conversation_id)
+    presence.touch([(visit.conversation_id, visit.viewer.person.pk)])
     now_at = standing(visit)
     entries = visible_messages(visit.viewer, conversation)
     entries = entries.filter(seq__gt=after, seq__lte=now_at["upto"])

@@ -290,6 +290,12 @@ VARS = (
     Var("VISITOR_UPLOADS_PER_MINUTE", positive, "60", "Files one visitor may begin to upload."),
     Var("ADDRESS_UPLOADS_PER_MINUTE", positive, "300", "Files one network address may begin."),
     Var("LOGIN_TRIES_PER_MINUTE", positive, "10", "Logins tried from one address, or for one."),
+    Var(
+        "CHAT_MAIL_AFTER_SECONDS",
+        positive,
+        "120",
+        "How long a visitor is gone until what they have not read is mailed to them.",
+    ),
     Var("VISITOR_SESSION_DAYS", positive, "180", "How long a visitor is remembered."),
     Var("TRUSTED_PROXIES", whole, "0", "Proxies in front of us that set X-Forwarded-For."),
     Var("FETCH_EVERY_SECONDS", positive, "30", "How often a mailbox is asked for new mail."),

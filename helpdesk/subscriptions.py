@@ -3,5 +3,5 @@
 from __future__ import annotations
 
 SUBSCRIPTIONS: dict[str, tuple[str, ...]] = {
-    "message.posted": ("ai.operations.consider_message",),
+    "message.posted": ("ai.operations.consider_message", "chat.unread.consider_message"),
 }

@@ -43,6 +43,9 @@ SWEEP_BATCH_ROWS = 200
 SWEPT_KEY = "work:swept_at"
 # A row that was rung less than this long ago is on its way to a worker; the sweep leaves it.
 RING_GRACE_SECONDS = 5
+# What is due later than this is left to the sweep: a bell that is set for later costs several times
+# what one does that rings now.
+BELL_MAX_SECONDS = 60
 # Of what failed before so many at once, of each kind in each worker: what it waits for may hang.
 AGAIN_AT_ONCE = 3
 NO_PLACE_SECONDS = 15  # until what found no place is tried again
@@ -269,8 +272,11 @@ def ring(model: type[Work], pk: int, wait_seconds: float = 0) -> None:
 
 
 def ring_on_commit(row: Work) -> None:
-    """Ring for a row once the transaction that wrote it has committed, for when it is due."""
+    """Ring for a row once the transaction that wrote it has committed, for when it is due: the
+    sweep rings for what is due later than in BELL_MAX_SECONDS."""
     wait_seconds = (row.due_at - now()).total_seconds()
+    if wait_seconds > BELL_MAX_SECONDS:
+        return
     transaction.on_commit(partial(ring, type(row), row.pk, wait_seconds), robust=True)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from pytest_django import Settings
@@ -38,7 +39,7 @@ def group(alice: Viewer, chat: Ticket) -> list[Participant]:
     return given
 
 
-def answers(ticket: Ticket, sender: str, text: str, **more: str) -> InboundEmail:
+def answers(ticket: Ticket, sender: str, text: str, **more: Any) -> InboundEmail:
     return come_in(mail(text, sender=sender, to=token(ticket), **more))
 
 

@@ -348,19 +348,26 @@ def queue_email(
     *,
     field: str = OutgoingEmail.Field.TO,
     is_automatic: bool = False,
+    since_seq: int | None = None,
+    wait_seconds: int | None = None,
 ) -> None:
-    """Mail a message to one person, at this address of theirs.
+    """Mail a message to one person, at this address of theirs; with `since_seq` all replies after
+    that place, too.
 
-    What staff wrote leaves OUTGOING_UNDO_SECONDS later: until then they can take it back.
+    What staff wrote leaves OUTGOING_UNDO_SECONDS later, unless `wait_seconds` says otherwise: until
+    then they can take it back.
     """
-    by_staff = message.author is not None and message.author.user_id is not None
-    wait = timedelta(seconds=settings.OUTGOING_UNDO_SECONDS if by_staff else 0)
+    if wait_seconds is None:
+        by_staff = message.author is not None and message.author.user_id is not None
+        wait_seconds = settings.OUTGOING_UNDO_SECONDS if by_staff else 0
+    wait = timedelta(seconds=wait_seconds)
     outgoing = OutgoingEmail.objects.create(
         message=message,
         person_id=person_id,
         address=address,
         field=field,
         is_automatic=is_automatic,
+        since_seq=since_seq,
         rfc_message_id=new_message_id(message.conversation_id),
         due_at=now() + wait,
     )
