@@ -2,12 +2,13 @@
 
 from tickets.models.conversations import Conversation, Message, MessageHtml, Participant
 from tickets.models.files import MessageFile
-from tickets.models.inboxes import Desk, Inbox
+from tickets.models.inboxes import Asked, Desk, Inbox
 from tickets.models.mail import InboundEmail, Mailbox, MailboxAlarm, OutgoingEmail
 from tickets.models.people import EmailAddress, Person, Team, User
-from tickets.models.tickets import Ticket, TicketCount
+from tickets.models.tickets import Rating, Ticket, TicketCount
 
 __all__ = [
+    "Asked",
     "Conversation",
     "Desk",
     "EmailAddress",
@@ -21,6 +22,7 @@ __all__ = [
     "OutgoingEmail",
     "Participant",
     "Person",
+    "Rating",
     "Team",
     "Ticket",
     "TicketCount",
