@@ -115,12 +115,16 @@ def shop(stack: Stack) -> Iterator[Shop]:
             self.send_header("Content-Security-Policy", policy)
             self.end_headers()
             query = self.path.partition("?")[2]
-            asked = dict(parse_qsl(query)) if "=" in query else {"key": query}
+            asked = (
+                dict(parse_qsl(query, keep_blank_values=True)) if "=" in query else {"key": query}
+            )
             key, more = asked["key"], asked.get("script", "")
             script = f'<script src="{desk}/widget.js" data-inbox="{key}" {more} async></script>'
             head = f"<title>Shop</title><link rel=icon href=data:,>{script}"
             html = asked.get("html", "lang=en")
-            self.wfile.write(f"<!doctype html><html {html}>{head}<h1>Shop</h1>".encode())
+            self.wfile.write(
+                f"<!doctype html><html {html}>{head}<main><h1>Shop</h1></main>".encode()
+            )
 
         def log_message(self, *_: object) -> None:
             """Say nothing."""

@@ -476,6 +476,7 @@ def with_history(page: Page, stack: Stack, *entries: Any) -> list[str]:
         route.fulfill(json=answer)
 
     without_sockets(page)
+    page.route(re.compile("/pages$"), lambda route: route.fulfill(json={}))
     page.route(re.compile("/messages[?]"), history)
     page.route(re.compile("/files/.*/link"), link)
     page.route(re.compile("/x/preview"), lambda route: route.fulfill(body=content))

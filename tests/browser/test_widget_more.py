@@ -373,8 +373,8 @@ def test_a_chat_is_ended_rated_and_followed_by_another(
     staff = staff_on(new_page, stack, text)
     expect(staff.get_by_text("rated this")).to_contain_text("4 of 5: Quick.")
 
-    other = page.context.new_page()
-    other.goto("/demo/")
+    other = open_chat(page.context.new_page())
+    expect(mine(other)).to_have_text([text])
     page.get_by_role("button", name="Start another chat").click()
     expect(greeting(page)).to_be_visible()
     write(page, next_text)
@@ -450,7 +450,8 @@ def test_the_page_opens_closes_hides_and_listens(
     page.add_init_script(
         "window.heard = [];"
         "window.helpdesk = function () { (helpdesk.q = helpdesk.q || []).push(arguments); };"
-        "for (const name of ['open', 'close', 'message']) helpdesk('on', name, () => heard.push(name));"
+        "for (const name of ['open', 'close', 'message'])"
+        "  helpdesk('on', name, () => heard.push(name));"
         "helpdesk('open');"
     )
     page.goto(shop.address(stack.widget_key))

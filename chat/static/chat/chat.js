@@ -392,7 +392,7 @@ export function start(root) {
     ({ token, you } = await call("POST", "sessions", {}));
     store.set("token", token);
     keepConfig();
-    if (config?.pages) actLater();
+    mayTell();
     connect();
   }
 
@@ -562,6 +562,7 @@ export function start(root) {
     keepConfig();
     dress();
     measure();
+    mayTell();
     render();
   }
 
@@ -661,6 +662,8 @@ export function start(root) {
   }
 
   const more = async (name, ...given) => (await part("more"))?.[name](...given);
+  // Which page this is, where staff may know.
+  const mayTell = () => token && config?.pages && actLater();
   const actLater = async () => (await part("api"))?.(root.calls);
 
   let filer; // what files.js brings
@@ -692,7 +695,7 @@ export function start(root) {
   let stopTimer;
   let tooLong = false;
   let said = "";
-  let whenReady = false; // sent while files were on their way
+  let whenReady; // sent while files were on their way: what is said of that
 
   function say(text) {
     said = text;
@@ -742,11 +745,9 @@ export function start(root) {
     event?.preventDefault();
     if (event) box.focus();
     if (tooLong || gone) return;
-    whenReady = arriving || filer?.busy();
-    if (whenReady || filer?.stuck()) {
-      say(whenReady ? TEXT.whenReady : TEXT.stuck);
-      return;
-    }
+    whenReady = arriving ? TEXT.sending : filer?.busy();
+    const why = whenReady || filer?.stuck();
+    if (why) return say(why);
     const text = box.value.trim();
     const files = filer?.saved();
     if (!text && !files?.[0]) return;
@@ -988,7 +989,8 @@ export function start(root) {
   if (tab.get("files")) withFiles();
   if (config) dress();
   panel.classList.toggle("left", root.dir === "rtl");
-  if (root.calls[0] || (token && config?.pages)) actLater();
+  mayTell();
+  if (root.calls[0]) actLater();
   root.calls.push = (one) => {
     root.calls[root.calls.length] = one;
     actLater();

@@ -50,7 +50,7 @@ export function link(address, base, ...label) {
 
 const ADDRESS = /(https?:\/\/[^\s<>"]*[^\s<>".,;:!?)])/;
 const MARKED =
-  /\*\*(?=\S)(.+?)\*\*|\*(?=\S)(.+?)\*|(?<!\w)_(?=\S)(.+?)_(?!\w)|`([^`]+)`|\[([^\]]+)\]\(([^\s)]+)\)|(https?:\/\/[^\s<>"]*[^\s<>".,;:!?)])/;
+  /\*\*(?=\S)(.+?)\*\*|(?<!\w)\*(?=\S)(.+?)\*(?!\w)|(?<!\w)_(?=\S)(.+?)_(?!\w)|`([^`]+)`|\[([^\]]+)\]\(((?:[^\s()]|\([^\s()]*\))+)\)|(https?:\/\/[^\s<>"]*[^\s<>".,;:!?)])/;
 
 export const linked = (text) => text.split(ADDRESS).map((part, i) => (i % 2 ? link(part, part, part) : part));
 
@@ -85,7 +85,8 @@ export function prose(text) {
         continue;
       }
       const number = parseInt(bullet);
-      if (!list) nodes.push((list = h(number ? "ol" : "ul", number > 1 ? { start: number } : {})));
+      const name = number ? "OL" : "UL";
+      if (list?.nodeName !== name) nodes.push((list = h(name, number > 1 ? { start: number } : {})));
       list.append(h("li", null, ...marked(item)));
     }
   });

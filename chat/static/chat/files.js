@@ -57,10 +57,13 @@ export function keep(kit) {
     },
   });
 
-  const busy = () => !!arriving || uploads.busy();
+  // Sentences for why nothing can be sent.
+  const busy = () => (arriving || uploads.busy()) && TEXT.whenReady;
+  const stuck = () => uploads.stuck() && TEXT.stuck;
 
   async function attach(files) {
     const chosen = [...files]; // before the picker forgets them
+    if (kit.asksToSend()) say(TEXT.whenReady);
     box.focus();
     arriving++;
     if (!kit.token()) await oneTabAtATime(() => begin().catch(() => {}));
@@ -130,7 +133,7 @@ export function keep(kit) {
     (look ?? save)(file);
   }
 
-  const { saved, stuck, forget, restore } = uploads;
+  const { saved, forget, restore } = uploads;
   takeFiles({ button: clip, input: picker, zone: panel, box, add: attach });
   return { attach, draw, busy, saved, stuck, forget, restore };
 }
