@@ -215,6 +215,15 @@ def test_nobody_becomes_staff(visitor: Visitor, alice: Viewer, secret: str) -> N
     assert not EmailAddress.objects.exists()
 
 
+def test_nor_by_an_address_that_staff_are_mailed_at(
+    visitor: Visitor, alice: Viewer, secret: str
+) -> None:
+    EmailAddress.objects.create(person=alice.person, address="alice@mail.example")
+    identify(visitor, signed(secret, email="alice@mail.example"))
+    assert Identity.objects.get().person_id == visitor.session.person_id
+    assert EmailAddress.objects.get().person_id == alice.person.pk
+
+
 # --- Secrets change, people are shut out ---
 
 

@@ -87,6 +87,20 @@ def test_a_visitor_reads_no_chat_of_a_stranger(visitor: Visitor, stranger: Visit
     assert get(stranger, "chats").json() == {"chats": []}
 
 
+def test_a_session_opens_its_own_chats_not_all_that_its_person_sits_in(
+    visitor: Visitor, inbox: Inbox
+) -> None:
+    """Who only said that an address is theirs may be given the mails that come from it."""
+    mail = make.ticket(visitor.visit.viewer, inbox, "A mail from the address they claimed")
+    file = make.upload(visitor.visit.viewer)
+    make.say(visitor.visit.viewer, mail, "With a file", files=[file.uuid])
+    assert get(visitor, f"messages?before=9&chat={mail.conversation_id}").status_code == 404
+    assert get(visitor, f"files/{file.uuid}/link").status_code == 404
+    shown = make.upload(visitor.visit.viewer)
+    assert send(visitor, "My own", files=[str(shown.uuid)]).status_code == 201
+    assert get(visitor, f"files/{shown.uuid}/link").status_code == 200
+
+
 # --- Reading ---
 
 
