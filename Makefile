@@ -9,7 +9,7 @@ PRODUCTION := SECRET_KEY=not-a-secret-0123456789-abcdefghijklmnopqrstuvwxyz-ABCD
 	DATABASE_URL=postgres://helpdesk@127.0.0.1:1/helpdesk REDIS_URL=redis://127.0.0.1:1/0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint fuzz bench
+.PHONY: help setup run test lint fuzz bench words
 
 help: ## List the commands
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST)
@@ -45,6 +45,9 @@ lint: setup ## Run every check that needs no database
 
 fuzz: setup ## Read 20,000 broken mails, others with MAIL_FUZZ_SEED=5 (`make test` reads 5,000)
 	@MAIL_FUZZ=20000 $(PY) -m pytest -q tests/tickets/test_mail_fuzz.py
+
+words: setup ## Compile what the server says to visitors in their languages (needs gettext)
+	@cd chat && ../.venv/bin/python -m django compilemessages
 
 bench: setup ## Measure against the floors and write var/bench.json
 	@$(PY) -m bench

@@ -156,7 +156,8 @@ class Attachment(models.Model):
             return virus_found(self.blob.virus)
         if self.state == self.State.READY:
             return ""
-        return self.refusal or gettext("This file is being checked.")
+        # A worker wrote the refusal, in no language in particular.
+        return gettext(self.refusal or "This file is being checked.")
 
 
 def virus_found(name: str) -> str:

@@ -20,6 +20,7 @@ from bench.engines import Engines
 from bench.parts import Size, use_database
 from bench.servers import Server, product
 from bench.table import Bar, Row
+from chat.languages import languages
 from tickets.models import Inbox
 
 SHOP = "http://shop.example"
@@ -49,10 +50,24 @@ def measure(engines: Engines, size: Size) -> Iterator[list[Row]]:
         loader = _packed_bytes(server, "/widget.js")
         whole = loader + _packed_bytes(server, "/widget/chat.js")
         look = _packed_bytes(server, "/widget/look.js")
+        largest = loader + max(
+            _packed_bytes(server, f"/widget/chat.js?lang={one}") for one in sorted(languages())
+        )
+        files = _packed_bytes(server, "/widget/files.js")
+        more = _packed_bytes(server, "/widget/more.js")
         for _ in range(size.runs):
             rows = [
                 Row("widget.js, gzipped", "kB", loader / 1_000, None, Bar("≤", 1, "value")),
                 Row("widget once open, gzipped", "kB", whole / 1_000, None, Bar("≤", 12, "value")),
+                Row(
+                    "the same, largest language",
+                    "kB",
+                    largest / 1_000,
+                    None,
+                    Bar("≤", 12, "value"),
+                ),
+                Row("files.js, gzipped", "kB", files / 1_000, None, Bar("≤", 4.5, "value")),
+                Row("more.js, gzipped", "kB", more / 1_000, None, Bar("≤", 4.5, "value")),
                 Row("look.js, gzipped", "kB", look / 1_000, None, Bar("≤", 3, "value")),
             ]
             if (requests := _requests(server, inbox.widget_key or "")) is not None:

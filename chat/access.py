@@ -12,12 +12,13 @@ from django.db.models.functions import Now
 from django.http.request import validate_host
 from django.utils.timezone import now
 
+from attachments.models import Attachment
 from chat.models import VisitorSession
 from chat.tokens import WrongToken, session_id_in
 from helpdesk.lib.errors import NotFound
 from helpdesk.lib.prepared import Prepared
-from tickets.access import Viewer, visitor
-from tickets.models import Inbox, Participant
+from tickets.access import Viewer, access_file, visitor
+from tickets.models import Inbox, MessageFile, Participant
 
 # Is the visitor of a session still in its conversation?
 SEAT = Participant.objects.filter(
@@ -39,6 +40,7 @@ class Visit:
     viewer: Viewer
     conversation_id: int
     inbox_id: int
+    earlier: tuple[int, ...] = ()  # chats of theirs that came before
     seats_version: int = 0  # of the conversation, when they were let in
     last_seq: int = 0  # and its last entry
     reach: str = Participant.Reach.LIVE
@@ -116,5 +118,16 @@ def visit_of(session: VisitorSession) -> Visit:
         visitor(session.person),
         session.conversation_id,
         session.inbox_id,
+        tuple(session.earlier),
         **{name: vars(session)[name] for name in ASKED if name in vars(session)},
     )
+
+
+def access_visit_file(visit: Visit, uuid: UUID) -> Attachment:
+    """One file of this visitor's chats. Other conversations of the same person are closed to the
+    widget: who sits there may have said no more than that an address is theirs. Raises NotFound."""
+    chats = [visit.conversation_id, *visit.earlier]
+    shown = MessageFile.objects.filter(attachment__uuid=uuid, message__conversation__in=chats)
+    if not shown.exists():
+        raise NotFound
+    return access_file(visit.viewer, uuid)

@@ -1,11 +1,21 @@
 from __future__ import annotations
 
+from typing import Any
+
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
-from chat.models import JoinLink, UnreadMail, VisitorSession
+from chat.identify import new_identity_secret
+from chat.models import (
+    Identity,
+    IdentitySecret,
+    JoinLink,
+    Transcript,
+    UnreadMail,
+    VisitorSession,
+)
 from chat.operations import revoke_session
 from helpdesk.lib.admin import ReadOnly, WorkAdmin
 
@@ -16,7 +26,7 @@ class VisitorSessionAdmin(admin.ModelAdmin[VisitorSession]):
 
     list_display = ("person", "inbox", "origin", "created_at", "last_seen_at", "revoked_at")
     list_filter = ("inbox", ("revoked_at", admin.EmptyFieldListFilter))
-    search_fields = ("person__name", "origin")
+    search_fields = ("person__name", "origin", "claimed_email")
     list_select_related = ("person", "inbox")
     date_hierarchy = "created_at"
     actions = ("revoke",)
@@ -57,3 +67,37 @@ class UnreadMailAdmin(ReadOnly, WorkAdmin):
     list_filter = ("state",)
     date_hierarchy = "posted_at"
     show_full_result_count = False
+
+
+@admin.register(Identity)
+class IdentityAdmin(ReadOnly, admin.ModelAdmin[Identity]):
+    list_display = ("external_id", "person", "inbox", "created_at", "revoked_at")
+    list_filter = ("inbox",)
+    search_fields = ("external_id", "person__name")
+    list_select_related = ("person", "inbox")
+
+
+@admin.register(IdentitySecret)
+class IdentitySecretAdmin(admin.ModelAdmin[IdentitySecret]):
+    """Adding one makes it. The one before holds on until another is added, or it is deleted."""
+
+    list_display = ("inbox", "secret", "created_at")
+    list_filter = ("inbox",)
+    list_select_related = ("inbox",)
+    fields = ("inbox", "secret")
+    readonly_fields = ("secret",)
+
+    def has_change_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        return False
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        made = new_identity_secret(obj.inbox)
+        obj.pk, obj.secret = made.pk, made.secret
+
+
+@admin.register(Transcript)
+class TranscriptAdmin(WorkAdmin):
+    list_display = ("address", "inbox", "state", "created_at", "error")
+    list_filter = ("state", "inbox")
+    search_fields = ("address",)
+    list_select_related = ("inbox",)

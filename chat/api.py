@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from django.utils.cache import patch_vary_headers
+from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
 from rest_framework.exceptions import APIException
 from rest_framework.request import Request
@@ -15,34 +16,56 @@ from rest_framework.views import APIView
 from attachments.api import UploadMixin, UploadsMixin
 from attachments.links import link_to
 from attachments.uploads import PIECE_BYTES, Limits
-from chat.access import Visit, WrongOrigin, access_inbox
-from chat.operations import count_upload, resume_session, send_from_visitor, start_session
-from chat.protocol import FILES_MAX, FRAME_MAX_CHARS, SEQ_MAX
-from chat.queries import page_after, standing, widget_config
+from chat.access import Visit, WrongOrigin, access_inbox, access_visit_file, visit_of
+from chat.identify import identify, read_hmac, read_jwt
+from chat.languages import spoken, wanted
+from chat.operations import (
+    count_identify,
+    count_page,
+    count_upload,
+    introduce_visitor,
+    resume_session,
+    send_from_visitor,
+    set_attributes,
+    start_another,
+    start_session,
+)
+from chat.pages import note_page
+from chat.protocol import FILES_MAX, FRAME_MAX_CHARS, ID_MAX, SEQ_MAX
+from chat.queries import earlier_chats, page_after, page_before, standing, widget_config
 from chat.tokens import WrongToken, token_for
+from chat.transcripts import ask_for_transcript
 from helpdesk.lib.addresses import sender_of
+from helpdesk.lib.errors import NotFound
 from helpdesk.lib.fields import Words
-from tickets.access import access_file, owner_of
+from tickets.access import owner_of
 from tickets.events import as_json, file_as_json
 from tickets.models import Inbox
-from tickets.operations import ask_for_human, mark_read
+from tickets.operations import ask_for_human, end_chat, mark_read, rate_ticket
 
 PREFLIGHT_SECONDS = 7_200  # what browsers keep at most
+LAST_MAX = 100
 
 
 class Unauthorized(APIException):
     status_code = 401
-    default_detail = "This chat has ended. Write again to begin a new one."
+    default_detail = _("This chat has ended. Write again to begin a new one.")
+
+
+class Unproved(APIException):
+    status_code = 422
+    default_code = "unproved"
+    default_detail = _("The signature of this identity is not valid.")
 
 
 class Forbidden(APIException):
     status_code = 403
-    default_detail = "This page is not among the allowed origins of the inbox."
+    default_detail = _("This page is not among the allowed origins of the inbox.")
 
 
 class TooLarge(APIException):
     status_code = 413
-    default_detail = "This is more than one message can hold."
+    default_detail = _("This is more than one message can hold.")
 
 
 class NewMessage(serializers.Serializer[Any]):
@@ -55,8 +78,45 @@ class Seen(serializers.Serializer[Any]):
     seq = serializers.IntegerField(min_value=0, max_value=SEQ_MAX)
 
 
-class After(serializers.Serializer[Any]):
+class Asked(serializers.Serializer[Any]):
+    """Which messages: those after one, those before one, or the last of either."""
+
     after = serializers.IntegerField(min_value=0, max_value=SEQ_MAX, default=0)
+    before = serializers.IntegerField(min_value=0, max_value=SEQ_MAX, default=None)
+    last = serializers.IntegerField(min_value=1, max_value=LAST_MAX, default=None)
+    chat = serializers.IntegerField(min_value=0, max_value=ID_MAX, default=0)
+
+
+class About(serializers.Serializer[Any]):
+    name = serializers.CharField(max_length=150, allow_blank=True, default="")
+    email = serializers.CharField(max_length=254, allow_blank=True, default="")
+    answer = serializers.CharField(max_length=200, allow_blank=True, default="")
+
+
+class Score(serializers.Serializer[Any]):
+    score = serializers.IntegerField(min_value=1, max_value=5)
+    comment = serializers.CharField(max_length=2_000, allow_blank=True, default="")
+
+
+class Addressed(serializers.Serializer[Any]):
+    email = serializers.CharField(max_length=254)
+
+
+class Looked(serializers.Serializer[Any]):
+    title = serializers.CharField(max_length=1_000, allow_blank=True, default="")
+    url = serializers.CharField(max_length=4_000)
+
+
+class Attributes(serializers.Serializer[Any]):
+    attributes = serializers.DictField()
+
+
+class Proof(serializers.Serializer[Any]):
+    """A JWT, or an id with its HMAC-SHA256."""
+
+    jwt = serializers.CharField(max_length=8_000, default="")
+    id = serializers.CharField(max_length=1_000, default="")
+    hmac = serializers.CharField(max_length=200, default="")
 
 
 class WidgetView(APIView):
@@ -65,6 +125,14 @@ class WidgetView(APIView):
     authentication_classes = ()
     permission_classes = ()
     inbox: Inbox | None = None
+
+    def dispatch(self, request: Any, *args: Any, **kwargs: Any) -> Any:
+        # In the visitor's language, which our own pages need not speak.
+        return spoken(self.language_of(request), super().dispatch, request, *args, **kwargs)
+
+    @staticmethod
+    def language_of(request: Any) -> str:
+        return wanted(request.headers.get("Accept-Language", ""))
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
@@ -92,7 +160,7 @@ class WidgetView(APIView):
             # Who is refused may read the sentence that says why, and nothing else.
             response["Access-Control-Allow-Origin"] = origin if self.inbox else "*"
             response["Access-Control-Expose-Headers"] = "Retry-After"
-            patch_vary_headers(response, ["Origin"])
+            patch_vary_headers(response, ["Origin", "Accept-Language"])
         return response
 
     @property
@@ -128,16 +196,22 @@ class VisitView(WidgetView):
         super().initial(request, *args, **kwargs)
         if request.method == "OPTIONS":
             return
-        scheme, _space, token = request.headers.get("Authorization", "").partition(" ")
         try:
-            self.visit = resume_session(self.door, token if scheme == "Bearer" else "")
+            self.visit = resume_session(self.door, bearer(request))
         except WrongToken as error:
             raise Unauthorized from error
 
 
 class MessagesView(VisitView):
     def get(self, request: Request, key: str) -> Response:
-        return Response(page_after(self.visit, valid(After, request.query_params)["after"]))
+        asked = valid(Asked, request.query_params)
+        last = asked["last"] or 0
+        if asked["before"] is None:
+            return Response(page_after(self.visit, asked["after"], last=last))
+        older = page_before(
+            self.visit, asked["before"], last=last or LAST_MAX, conversation_id=asked["chat"]
+        )
+        return Response(older)
 
     def post(self, request: Request, key: str) -> Response:
         new = valid(NewMessage, request.data)
@@ -156,6 +230,95 @@ class SeenView(VisitView):
         seen = valid(Seen, request.data)
         mark_read(self.visit.viewer, self.visit.conversation_id, seen["seq"])
         return Response(seen)
+
+
+class EndView(VisitView):
+    def post(self, request: Request, key: str) -> Response:
+        end_chat(self.visit.viewer, self.visit.conversation_id)
+        return Response(standing(self.visit))
+
+
+class RatingView(VisitView):
+    def post(self, request: Request, key: str) -> Response:
+        given = valid(Score, request.data)
+        rate_ticket(self.visit.viewer, self.visit.conversation_id, **given)
+        return Response(standing(self.visit))
+
+
+class AnotherView(VisitView):
+    """Another chat, for who is done with the one they have."""
+
+    def post(self, request: Request, key: str) -> Response:
+        return Response(standing(start_another(self.visit)))
+
+
+class ChatsView(VisitView):
+    """Chats before this one. Their messages are at `messages?before=…&chat=…`."""
+
+    def get(self, request: Request, key: str) -> Response:
+        return Response({"chats": earlier_chats(self.visit)})
+
+
+class TranscriptView(VisitView):
+    def post(self, request: Request, key: str) -> Response:
+        email = valid(Addressed, request.data)["email"]
+        language = self.language_of(request)
+        ask_for_transcript(self.visit, email=email, language=language, address=self.address)
+        return Response({}, status=202)
+
+
+class AboutView(VisitView):
+    """What a visitor says about themselves: unproved."""
+
+    def post(self, request: Request, key: str) -> Response:
+        introduce_visitor(self.visit, **valid(About, request.data))
+        return Response({})
+
+
+class AttributesView(VisitView):
+    """What the page says about its visitor: unproved."""
+
+    def post(self, request: Request, key: str) -> Response:
+        set_attributes(self.visit, valid(Attributes, request.data)["attributes"])
+        return Response({})
+
+
+class PagesView(VisitView):
+    """Where the visitor is. Kept only where the inbox shows that to staff."""
+
+    def post(self, request: Request, key: str) -> Response:
+        looked = valid(Looked, request.data)
+        count_page(self.visit)
+        if self.door.sees_pages:
+            origin = request.headers.get("Origin", "")
+            note_page(self.visit.session_id, **looked, origin=origin)
+        return Response({})
+
+
+class IdentifyView(WidgetView):
+    """Who the visitor is, with the shop's signature. Answers with the token to use from now on."""
+
+    def post(self, request: Request, key: str) -> Response:
+        count_identify(self.address)
+        proof = valid(Proof, request.data)
+        try:
+            if proof["jwt"]:
+                claim = read_jwt(self.door, proof["jwt"])
+            else:
+                claim = read_hmac(self.door, proof["id"], proof["hmac"])
+            origin = request.headers.get("Origin", "")
+            session = identify(self.door, self._here(request), claim, origin=origin)
+        except WrongToken as error:
+            raise Unproved from error
+        token = token_for(session.pk)
+        return Response({"token": token, **standing(visit_of(session))})
+
+    def _here(self, request: Request) -> Visit | None:
+        """Who this browser was until now; nobody, where its token is good no longer."""
+        try:
+            return resume_session(self.door, bearer(request)) if bearer(request) else None
+        except (WrongToken, NotFound):
+            return None
 
 
 class UploaderView(VisitView):
@@ -184,9 +347,15 @@ class LinkView(VisitView):
     """A file of a message, with addresses that open and save it for minutes from now."""
 
     def get(self, request: Request, key: str, uuid: UUID) -> Response:
-        file = access_file(self.visit.viewer, uuid)
+        file = access_visit_file(self.visit, uuid)
         shown = file_as_json(file)
         return Response({**shown, "save": shown["url"] and link_to(file, "save")})
+
+
+def bearer(request: Request) -> str:
+    """The token that a request brings; empty without one."""
+    scheme, _space, token = request.headers.get("Authorization", "").partition(" ")
+    return token if scheme == "Bearer" else ""
 
 
 Shape = TypeVar("Shape", bound=serializers.Serializer[Any])

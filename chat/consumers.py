@@ -17,6 +17,7 @@ from contextlib import suppress
 from functools import partial
 from importlib import import_module
 from typing import Any, ParamSpec, TypeVar
+from urllib.parse import parse_qs
 
 from channels.consumer import get_handler_name
 from channels.exceptions import StopConsumer
@@ -28,7 +29,7 @@ from django.http import HttpRequest, parse_cookie
 from psycopg_pool import PoolTimeout
 from redis.exceptions import RedisError
 
-from chat import presence, protocol
+from chat import languages, presence, protocol
 from chat.access import Visit, WrongOrigin, access_inbox, is_own, is_unchanged
 from chat.operations import resume_session, send_from_visitor
 from chat.protocol import BadFrame, DeskTyping, Hello, Seen, Send, Typing, Unwatch, Watch
@@ -259,6 +260,8 @@ class VisitorConsumer(LiveConsumer):
         self.key = self.scope["path"].strip("/").rpartition("/")[2]
         hops = [hop.strip() for hop in self.header(b"x-forwarded-for").split(",") if hop.strip()]
         self.address = address_of((self.scope.get("client") or ["local"])[0], hops)
+        asked = parse_qs(self.scope["query_string"].decode("latin-1")).get("lang", [""])
+        self.language = languages.closest(asked[0])
         self.page = {"origin": self.header(b"origin"), "host": self.header(b"host")}
         await stored(access_inbox, self.key, **self.page)
         loop = asyncio.get_running_loop()
@@ -308,6 +311,9 @@ class VisitorConsumer(LiveConsumer):
             case {"type": "session.revoked", "session": session}:
                 if session == self.visit.session_id.hex:
                     raise WrongToken
+            case {"type": "session.moved", "session": session}:
+                if session == self.visit.session_id.hex:
+                    await self.close(protocol.CLOSE_MOVED)
             case {"type": "typing.changed", "person": self.visit.viewer.person.pk}:
                 pass  # said by this visitor, in this tab or another
             case {"type": "seat.lost"}:
@@ -328,6 +334,8 @@ class VisitorConsumer(LiveConsumer):
         client_token = frame.client_token
         try:
             message = await stored(
+                languages.spoken,
+                self.language,
                 send_from_visitor,
                 self.visit,
                 body=frame.body,
@@ -422,7 +430,7 @@ class DeskConsumer(LiveConsumer):
 
     async def hear(self, event: dict[str, Any]) -> None:
         match event:
-            case {"type": "session.revoked" | "seat.lost"}:
+            case {"type": "session.revoked" | "session.moved" | "seat.lost"}:
                 pass  # between us and another socket
             case {"type": "typing.changed", "person": self.viewer.person.pk}:
                 pass

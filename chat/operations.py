@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 from django.conf import settings
@@ -12,14 +13,23 @@ from django.utils.timezone import now
 from django.utils.translation import gettext as _
 
 from chat.access import Visit, access_session, visit_of
-from chat.models import ORIGIN_MAX_CHARS, VisitorSession, expiry
+from chat.models import ORIGIN_MAX_CHARS, Identity, VisitorSession, expiry
 from helpdesk.lib.errors import Refused, SlowDown
 from helpdesk.lib.limits import hit_all
 from helpdesk.lib.live import ring_on_commit
+from helpdesk.lib.text import clean
 from tickets import events
 from tickets.models import Inbox, Message, Participant
-from tickets.operations import post_reply, start_chat
+from tickets.operations import file_answers, introduce, post_reply, start_chat
 
+EARLIER_MAX = 50
+ABOUT_PER_MINUTE = 10
+PAGES_PER_MINUTE = 60
+IDENTIFY_PER_MINUTE = 120
+ATTRIBUTES_PER_MINUTE = 30
+ATTRIBUTES_MAX = 20
+ATTRIBUTE_NAME_MAX_CHARS = 40
+ANSWER_MAX_CHARS = 200
 SEEN_EVERY = timedelta(hours=1)  # how exact `last_seen_at` is
 
 
@@ -73,6 +83,8 @@ def revoke_session(session_id: UUID) -> None:
     conversation_id = sessions.values_list("conversation_id", flat=True).first()
     if conversation_id is None or not sessions.filter(revoked_at=None).update(revoked_at=now()):
         return
+    # Nor by what the shop signed before now.
+    Identity.objects.filter(sessions=session_id).update(revoked_at=now())
     event = {"type": "session.revoked", "session": session_id.hex}
     ring_on_commit(events.everyone(conversation_id), event)
 
@@ -100,7 +112,7 @@ def send_from_visitor(
             f"messages:{address}": settings.ADDRESS_MESSAGES_PER_MINUTE,
         }
     )
-    return post_reply(
+    message = post_reply(
         visit.viewer,
         visit.conversation_id,
         body=body,
@@ -109,6 +121,88 @@ def send_from_visitor(
         inbox_id=visit.inbox_id,
         files=files,
     )
+    if message.seq == 1:  # only now is there a ticket to show them in
+        _file_kept_answers(visit)
+    return message
+
+
+@transaction.atomic
+def start_another(visit: Visit) -> Visit:
+    """Begin another chat for the same visitor. The one before can be read from then on, and the
+    sockets of this browser close so that they come into the new one. While nothing was said in
+    the present one, it is that."""
+    session = (
+        VisitorSession.objects.select_for_update().select_related("person").get(pk=visit.session_id)
+    )
+    if not Message.objects.filter(conversation=session.conversation_id).exists():
+        return visit_of(session)
+    old = session.conversation_id
+    session.earlier = [*session.earlier, old][-EARLIER_MAX:]
+    session.conversation = start_chat(person=session.person).conversation
+    session.save(update_fields=["earlier", "conversation"])
+    ring_on_commit(events.everyone(old), {"type": "session.moved", "session": session.pk.hex})
+    return visit_of(session)
+
+
+def introduce_visitor(visit: Visit, *, name: str = "", email: str = "", answer: str = "") -> None:
+    """Note what a visitor says about themselves, before a chat or in it, and show it to staff.
+
+    An address that is somebody's is kept as a claim: it gives no access, and no mail goes there.
+    Raises Refused for what is no address, SlowDown.
+    """
+    _count({f"about:{visit.session_id.hex}": ABOUT_PER_MINUTE})
+    inbox = Inbox.objects.get(pk=visit.inbox_id)
+    with transaction.atomic():
+        claimed = introduce(visit.viewer, name=name, address=email)
+        session = VisitorSession.objects.select_for_update().get(pk=visit.session_id)
+        said = {  # in the words of staff, who read it
+            "Name": clean(name).strip()[:ANSWER_MAX_CHARS],
+            "Email (unverified)": email.strip()[:ANSWER_MAX_CHARS],
+            inbox.question or "Question": clean(answer).strip()[:ANSWER_MAX_CHARS],
+        }
+        said = {label: text for label, text in said.items() if text}
+        session.answers = {**session.answers, **said}
+        session.claimed_email = claimed or session.claimed_email
+        if said and file_answers(visit.viewer, visit.conversation_id, said):
+            session.answers_filed_at = now()
+        session.save(update_fields=["answers", "claimed_email", "answers_filed_at"])
+
+
+@transaction.atomic
+def _file_kept_answers(visit: Visit) -> None:
+    """Once, however often the first message comes."""
+    kept = VisitorSession.objects.filter(pk=visit.session_id, answers_filed_at=None)
+    answers = kept.exclude(answers={}).values_list("answers", flat=True).first()
+    if answers and kept.update(answers_filed_at=now()):
+        file_answers(visit.viewer, visit.conversation_id, answers)
+
+
+def set_attributes(visit: Visit, attributes: dict[str, Any]) -> None:
+    """Keep what the page says about its visitor, unproved. What is None is forgotten.
+
+    Raises Refused beyond ATTRIBUTES_MAX or for values that are no short text, number or yes/no.
+    """
+    _count({f"attributes:{visit.session_id.hex}": ATTRIBUTES_PER_MINUTE})
+    with transaction.atomic():
+        session = VisitorSession.objects.select_for_update().get(pk=visit.session_id)
+        session.attributes = checked_attributes({**session.attributes, **attributes})
+        session.save(update_fields=["attributes"])
+
+
+def checked_attributes(attributes: dict[str, Any]) -> dict[str, Any]:
+    """Those that can be kept. Raises Refused."""
+    given = {str(name): value for name, value in attributes.items() if value is not None}
+    good = all(
+        len(name) <= ATTRIBUTE_NAME_MAX_CHARS
+        and isinstance(value, str | int | float | bool)
+        and len(str(value)) <= ANSWER_MAX_CHARS
+        for name, value in given.items()
+    )
+    if not good or len(given) > ATTRIBUTES_MAX:
+        raise Refused(_("Attributes are at most 20 short texts, numbers or yes and no."))
+    return {
+        name: clean(value) if isinstance(value, str) else value for name, value in given.items()
+    }
 
 
 def count_sessions(address: str) -> None:
@@ -126,6 +220,16 @@ def count_upload(visit: Visit, *, address: str) -> None:
             f"uploads:{address}": settings.ADDRESS_UPLOADS_PER_MINUTE,
         }
     )
+
+
+def count_page(visit: Visit) -> None:
+    """One more page that a visitor looks at. Raises SlowDown."""
+    _count({f"pages:{visit.session_id.hex}": PAGES_PER_MINUTE})
+
+
+def count_identify(address: str) -> None:
+    """One more identity that is claimed from a network address. Raises SlowDown."""
+    _count({f"identify:{address}": IDENTIFY_PER_MINUTE})
 
 
 def _count(per_minute: dict[str, int]) -> None:

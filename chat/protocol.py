@@ -31,6 +31,7 @@ CLOSE_BAD_FRAME = 4400
 CLOSE_UNAUTHORIZED = 4401  # the token is wrong, expired or revoked
 CLOSE_FORBIDDEN_ORIGIN = 4403
 CLOSE_NOT_FOUND = 4404
+CLOSE_MOVED = 4409  # the visitor is in another chat now: connect again
 CLOSE_TRY_AGAIN = 1013  # the store is away: connect again and resend what is unacknowledged
 
 _encoder = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))

@@ -5,8 +5,14 @@ from __future__ import annotations
 from celery import shared_task
 
 from chat import unread
-from chat.models import UnreadMail
+from chat.models import Transcript, UnreadMail
+from chat.transcripts import mail_transcript
 from helpdesk.lib import work
+
+
+@shared_task(name=Transcript.TASK)
+def send_transcript(pk: int) -> None:
+    work.perform(Transcript, pk, mail_transcript)
 
 
 @shared_task(name=UnreadMail.TASK)

@@ -8,8 +8,12 @@ app_name = "chat"
 
 urlpatterns = [
     path("widget.js", views.widget_script, {"name": "widget.js"}, name="script"),
-    path("widget/chat.js", views.widget_script, {"name": "chat.js"}),
-    path("widget/look.js", views.widget_script, {"name": "look.js"}),
+    *(
+        path(f"widget/{name}", views.widget_script, {"name": name})
+        for name in views.SCRIPTS
+        if name != "widget.js"
+    ),
+    path("tickets/<int:number>/visit/", views.visit, name="visit"),
     path("demo/", views.demo, name="demo"),
     path("widget/<str:key>/config", api.ConfigView.as_view(), name="config"),
     path("widget/<str:key>/sessions", api.SessionsView.as_view(), name="sessions"),
@@ -19,4 +23,13 @@ urlpatterns = [
     path("widget/<str:key>/files/<uuid:uuid>/link", api.LinkView.as_view(), name="link"),
     path("widget/<str:key>/human", api.HumanView.as_view(), name="human"),
     path("widget/<str:key>/seen", api.SeenView.as_view(), name="seen"),
+    path("widget/<str:key>/end", api.EndView.as_view(), name="end"),
+    path("widget/<str:key>/rating", api.RatingView.as_view(), name="rating"),
+    path("widget/<str:key>/another", api.AnotherView.as_view(), name="another"),
+    path("widget/<str:key>/chats", api.ChatsView.as_view(), name="chats"),
+    path("widget/<str:key>/transcript", api.TranscriptView.as_view(), name="transcript"),
+    path("widget/<str:key>/about", api.AboutView.as_view(), name="about"),
+    path("widget/<str:key>/attributes", api.AttributesView.as_view(), name="attributes"),
+    path("widget/<str:key>/pages", api.PagesView.as_view(), name="pages"),
+    path("widget/<str:key>/identify", api.IdentifyView.as_view(), name="identify"),
 ]

@@ -10,6 +10,7 @@ from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
+from django.utils.translation import gettext as _
 from psycopg_pool import PoolTimeout
 from rest_framework.exceptions import ParseError, ValidationError
 from rest_framework.response import Response
@@ -81,7 +82,7 @@ def api_errors(error: Exception, context: dict[str, Any]) -> Response | None:
     """Errors of the HTTP API: {"code", "sentence"} with the right status."""
     match error:
         case NotFound():
-            return _problem(404, "not_found", "There is no such thing.")
+            return _problem(404, "not_found", _("There is no such thing."))
         case Refused():
             return _problem(422, "refused", str(error))
         case SlowDown():
@@ -90,7 +91,8 @@ def api_errors(error: Exception, context: dict[str, Any]) -> Response | None:
             return response
         case _ if isinstance(error, AWAY):
             log.error("a store is away: %s", error)
-            response = _problem(503, "away", "We cannot store anything just now. Try again soon.")
+            sentence = _("We cannot store anything just now. Try again soon.")
+            response = _problem(503, "away", sentence)
             response["Retry-After"] = str(STORAGE_RETRY_SECONDS)
             return response
     answer = exception_handler(error, context)
@@ -102,8 +104,8 @@ def api_errors(error: Exception, context: dict[str, Any]) -> Response | None:
 
 def _sentence(error: Exception) -> str:
     if isinstance(error, ParseError):
-        return "This is not the JSON we expect."
-    detail: Any = getattr(error, "detail", "This is not possible.")
+        return _("This is not the JSON we expect.")
+    detail: Any = getattr(error, "detail", _("This is not possible."))
     if isinstance(error, ValidationError) and isinstance(detail, dict):
         return " ".join(f"{name}: {texts[0]}" for name, texts in detail.items())
     return str(detail)

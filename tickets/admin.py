@@ -28,6 +28,7 @@ from django.utils.translation import ngettext
 from attachments.lasting import revoke
 from attachments.models import FileLink
 from helpdesk.lib.admin import ReadOnly, WorkAdmin
+from helpdesk.lib.colours import palette
 from helpdesk.lib.errors import Refused
 from tickets.models import (
     Conversation,
@@ -41,6 +42,7 @@ from tickets.models import (
     OutgoingEmail,
     Participant,
     Person,
+    Rating,
     Team,
     Ticket,
     User,
@@ -149,6 +151,10 @@ DAY_NAMES = (
 )
 
 
+LOOKS = ("accent", "widget_position", "widget_theme", "shows_faces", "starters", "sees_pages")
+ASKS = ("asks_name", "asks_email", "asks_question", "question", "question_choices")
+
+
 class InboxForm(forms.ModelForm[Inbox]):
     """An inbox with its hours as people write them, a line for each day."""
 
@@ -163,7 +169,7 @@ class InboxForm(forms.ModelForm[Inbox]):
             *("name", "address", "from_name", "teams", "signature", "quotes_history"),
             *("new_ticket_after_days", "acknowledges", "acknowledgement", "acknowledgement_away"),
             *("language", "time_zone", "widget_key", "allowed_origins", "greeting"),
-            *("assistant_on", "file_max_mb", "files_max", "visitor_types"),
+            *("assistant_on", "file_max_mb", "files_max", "visitor_types", *LOOKS, *ASKS),
         )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -216,7 +222,19 @@ class InboxAdmin(admin.ModelAdmin[Inbox]):
         ),
         (
             _("Chat"),
-            {"fields": ("widget_key", "snippet", "allowed_origins", "greeting", "assistant_on")},
+            {
+                "fields": (
+                    *("widget_key", "snippet", "allowed_origins", "greeting", "assistant_on"),
+                    *LOOKS,
+                ),
+            },
+        ),
+        (
+            _("Before a chat"),
+            {
+                "fields": ASKS,
+                "description": _("What the widget asks for with the first message."),
+            },
         ),
         (_("Files"), {"fields": ("file_max_mb", "files_max", "visitor_types")}),
     )
@@ -236,8 +254,15 @@ class InboxAdmin(admin.ModelAdmin[Inbox]):
     def snippet(self, inbox: Inbox) -> str:
         if not inbox.widget_key:
             return ""
-        line = '<script src="{}/widget.js" data-inbox="{}" async></script>'
-        return format_html("<code>{}</code>", line.format(settings.SITE_URL, inbox.widget_key))
+        told = {
+            "style": ";".join(f"{name}:{colour}" for name, colour in palette(inbox.accent).items()),
+            "position": inbox.widget_position,
+            "theme": inbox.widget_theme,
+        }
+        more = "".join(f' data-{name}="{value}"' for name, value in told.items() if value)
+        line = '<script src="{}/widget.js" data-inbox="{}"{} async></script>'
+        tag = line.format(settings.SITE_URL, inbox.widget_key, more)
+        return format_html("<code>{}</code>", tag)
 
 
 @admin.register(Mailbox)
@@ -516,3 +541,11 @@ class TicketAdmin(ReadOnly, admin.ModelAdmin[Ticket]):
     list_select_related = ("requester", "inbox", "assignee")
     date_hierarchy = "opened_at"
     show_full_result_count = False
+
+
+@admin.register(Rating)
+class RatingAdmin(ReadOnly, admin.ModelAdmin[Rating]):
+    list_display = ("ticket", "score", "comment", "person", "created_at")
+    list_filter = ("score", "ticket__inbox")
+    list_select_related = ("ticket", "person")
+    date_hierarchy = "created_at"

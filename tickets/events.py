@@ -52,6 +52,7 @@ def as_json(message: Message) -> dict[str, Any]:
         "body": message.body,
         "change": message.change,
         "sources": message.sources,
+        "choices": message.choices,
         "files": [file_as_json(file.attachment) for file in message.files.all()]
         if message.file_count
         else [],
@@ -151,6 +152,13 @@ def delivery_changed(message: Message) -> None:
         "seq": message.seq,
     }
     ring_on_commit(staff(message.conversation_id), event)
+
+
+def ended_changed(ticket: Ticket) -> None:
+    """A ticket was solved, or opened again: its customer is told whether the chat goes on."""
+    ended = ticket.status == Ticket.Status.SOLVED
+    event = {"type": "ended.changed", "conversation": ticket.conversation_id, "ended": ended}
+    ring_on_commit(everyone(ticket.conversation_id), event)
 
 
 def ticket_changed(ticket: Ticket, *, also_inbox_id: int | None = None) -> None:

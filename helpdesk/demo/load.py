@@ -68,6 +68,8 @@ def _inboxes() -> tuple[Inbox, Inbox]:
         from_name=story.SHOP,
         widget_key=story.WIDGET_KEY,
         assistant_on=True,
+        starters=list(story.STARTERS),
+        sees_pages=True,
     )
     return mail, chat
 

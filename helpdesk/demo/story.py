@@ -8,6 +8,7 @@ SHOP = "Tern & Kettle"
 PASSWORD = "tern-and-kettle"  # noqa: S105 - printed on the login page of a demo, on purpose
 MAIL_ADDRESS = "hello@tern-kettle.example"
 WIDGET_KEY = "tern-and-kettle"
+STARTERS = ("Where is my order?", "Which paper filter fits my dripper?")
 
 STAFF = ("Maya Lindqvist", "Bob Okafor", "Ines Carvalho")
 

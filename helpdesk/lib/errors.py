@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from django.utils.translation import gettext as _
+
 
 class NotFound(Exception):
     """There is no such thing, or the viewer may not know of it. The two look alike."""
@@ -19,7 +21,8 @@ class SlowDown(Exception):
     """Too many requests. `retry_after_seconds` says when to come back."""
 
     def __init__(self, retry_after_seconds: int) -> None:
-        super().__init__(f"Too many requests. Try again in {retry_after_seconds} seconds.")
+        sentence = _("Too many requests. Try again in %(seconds)s seconds.")
+        super().__init__(sentence % {"seconds": retry_after_seconds})
         self.retry_after_seconds = retry_after_seconds
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from typing import Any
+from urllib.parse import parse_qsl, urlencode
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
@@ -93,6 +94,10 @@ class Shop:
     def origin(self) -> str:
         return f"http://localhost:{self.server.server_port}"
 
+    def address(self, key: str, *, html: str = "lang=en", script: str = "") -> str:
+        """A page of the shop whose <html> and whose script tag have these attributes."""
+        return f"{self.origin}/?{urlencode({'key': key, 'html': html, 'script': script})}"
+
     def open_on(self, page: Page, key: str) -> None:
         page.goto(f"{self.origin}/?{key}")
         page.get_by_role("button", name="Open chat").click()
@@ -109,10 +114,17 @@ def shop(stack: Stack) -> Iterator[Shop]:
             self.send_header("Content-Type", "text/html")
             self.send_header("Content-Security-Policy", policy)
             self.end_headers()
-            key = self.path.partition("?")[2]
-            script = f'<script src="{desk}/widget.js" data-inbox="{key}" async></script>'
+            query = self.path.partition("?")[2]
+            asked = (
+                dict(parse_qsl(query, keep_blank_values=True)) if "=" in query else {"key": query}
+            )
+            key, more = asked["key"], asked.get("script", "")
+            script = f'<script src="{desk}/widget.js" data-inbox="{key}" {more} async></script>'
             head = f"<title>Shop</title><link rel=icon href=data:,>{script}"
-            self.wfile.write(f"<!doctype html><html lang=en>{head}<h1>Shop</h1>".encode())
+            html = asked.get("html", "lang=en")
+            self.wfile.write(
+                f"<!doctype html><html {html}>{head}<main><h1>Shop</h1></main>".encode()
+            )
 
         def log_message(self, *_: object) -> None:
             """Say nothing."""

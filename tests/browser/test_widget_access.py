@@ -9,7 +9,15 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import WIDE, NewPage
 from tests.browser.test_desk_access import violations
-from tests.browser.test_widget import bubble, mine, open_chat, unsent, without_sockets, words, write
+from tests.browser.test_widget import (
+    greeting,
+    mine,
+    open_chat,
+    unsent,
+    without_sockets,
+    words,
+    write,
+)
 from tests.stack import Stack
 
 pytestmark = [pytest.mark.browser, pytest.mark.stack]
@@ -25,7 +33,7 @@ def test_axe_finds_nothing(scheme: str, size: dict[str, int], new_page: NewPage)
     expect(page.get_by_role("button", name="Open chat")).to_be_visible()
     found = {"closed": violations(page)}
     open_chat(page)
-    expect(bubble(page, "Hello, what can we do for you?")).to_be_visible()
+    expect(greeting(page)).to_be_visible()
     found["open"] = violations(page)
     write(page, "Which paper filter fits my dripper?")
     expect(page.locator("helpdesk-widget .sources a").first).to_be_visible()

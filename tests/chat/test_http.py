@@ -11,6 +11,7 @@ from django.test import Client
 from django.utils.timezone import now
 from pytest_django import DjangoAssertNumQueries, Settings
 
+from chat.languages import languages
 from chat.models import VisitorSession
 from chat.operations import revoke_session
 from chat.tokens import token_for
@@ -45,10 +46,11 @@ def send(who: Visitor, body: object, **more: Any) -> Any:
     return post(who, "messages", {"client_token": str(uuid4()), "body": body, **more})
 
 
-SCRIPTS = ["/widget.js", "/widget/chat.js", "/widget/look.js"]
+SCRIPTS = ["/widget.js", *(f"/widget/{name}.js" for name in ("chat", "files", "look", "more"))]
+RARE = ["/widget/api.js", "/widget/lease.js"]
 
 
-@pytest.mark.parametrize("path", SCRIPTS)
+@pytest.mark.parametrize("path", SCRIPTS + RARE)
 def test_a_script_is_cached_and_packed_for_pages_of_every_site(path: str) -> None:
     plain = Client().get(path)
     packed = Client().get(path, headers={"Accept-Encoding": "gzip, br"})
@@ -61,12 +63,18 @@ def test_a_script_is_cached_and_packed_for_pages_of_every_site(path: str) -> Non
     assert (again.status_code, again.content) == (304, b"")
 
 
-def test_the_widget_is_small() -> None:
-    packed = [Client().get(path, headers={"Accept-Encoding": "gzip"}) for path in SCRIPTS]
-    launcher, chat, look = (len(script.content) for script in packed)
+@pytest.mark.parametrize("language", sorted(languages()))
+def test_the_widget_is_small_in_every_language(language: str) -> None:
+    packed = [
+        Client().get(f"{path}?lang={language}", headers={"Accept-Encoding": "gzip"})
+        for path in SCRIPTS
+    ]
+    launcher, chat, files, look, more = (len(script.content) for script in packed)
     assert launcher <= 1_000  # what every page view loads
     assert launcher + chat <= 12_000  # what is loaded on opening
-    assert look <= 3_000  # and for the first file that somebody looks at
+    assert files <= 4_500  # for the first file
+    assert look <= 3_000  # and the first that somebody looks at
+    assert more <= 4_500  # forms, the rating, the menu
 
 
 def test_the_demo_shop_is_there_only_in_a_demo(inbox: Inbox, settings: Settings) -> None:
@@ -84,6 +92,13 @@ def test_the_config_says_who_answers_and_how_much_one_may_write(inbox: Inbox) ->
         "assistant": False,
         "message_max_chars": 5_000,
         "files_max": 15,
+        "looks": {"theme": "", "position": "", "colors": {}},
+        "faces": [],
+        "answers_within_seconds": None,
+        "opens_at": None,
+        "form": [],
+        "starters": [],
+        "pages": False,
     }
 
 

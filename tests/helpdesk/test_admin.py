@@ -20,6 +20,8 @@ from ai.models import Answer, Article
 from attachments.lasting import lasting_link
 from attachments.models import Attachment, Check, FileLink
 from attachments.operations import keep
+from chat.identify import new_identity_secret
+from chat.models import Identity, Transcript
 from chat.operations import start_session
 from helpdesk.lib import work
 from helpdesk.lib.errors import GiveUp
@@ -34,6 +36,7 @@ from tickets.models import (
     MailboxAlarm,
     MessageFile,
     OutgoingEmail,
+    Rating,
     Ticket,
 )
 from tickets.operations.enclosures import given_to
@@ -69,6 +72,16 @@ def _one_of_each(alice: Viewer, ticket: Ticket, chat: Ticket, inbox: Inbox) -> N
     Article.objects.create(title="Descale the kettle", slug="descale", body="Use citric acid.")
     Answer.objects.create(conversation=chat.conversation, question_seq=1)
     Desk.objects.update_or_create(pk=1)
+    Rating.objects.create(ticket=chat, person=chat.requester, score=5)
+    Identity.objects.create(inbox=inbox, external_id="7", person=chat.requester)
+    new_identity_secret(inbox)
+    Transcript.objects.create(
+        conversation=chat.conversation,
+        person=chat.requester,
+        inbox=inbox,
+        address="carol@mail.example",
+        upto_seq=1,
+    )
 
 
 def address(model: type[Model], page: str, *args: Any) -> str:

@@ -8,12 +8,13 @@ from tickets.models.conversations import (
     Participant,
 )
 from tickets.models.files import MessageFile
-from tickets.models.inboxes import Desk, Inbox
+from tickets.models.inboxes import Asked, Desk, Inbox
 from tickets.models.mail import InboundEmail, Mailbox, MailboxAlarm, OutgoingEmail
 from tickets.models.people import EmailAddress, Person, Team, User
-from tickets.models.tickets import Ticket, TicketCount
+from tickets.models.tickets import Rating, Ticket, TicketCount
 
 __all__ = [
+    "Asked",
     "Conversation",
     "Desk",
     "EmailAddress",
@@ -28,6 +29,7 @@ __all__ = [
     "OutgoingEmail",
     "Participant",
     "Person",
+    "Rating",
     "Team",
     "Ticket",
     "TicketCount",

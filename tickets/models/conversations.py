@@ -165,6 +165,8 @@ class Message(models.Model):
     # Its mail has a look of its own: see MessageHtml.
     has_html = models.BooleanField(_("has HTML"), default=False, db_default=False)
     sources = models.JSONField(_("sources"), default=list, blank=True)  # [{"title", "url"}]
+    # Answers that a customer may give with one click: ["Yes", "No"].
+    choices = models.JSONField(_("choices"), default=list, blank=True, db_default=[])
     # Chosen by the sender, so that sending again is harmless.
     client_token = models.UUIDField(null=True, blank=True, editable=False)
     created_at = models.DateTimeField(_("created at"), default=now)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 
 from django.contrib.postgres.fields import ArrayField
-from django.core.validators import MaxValueValidator, MinValueValidator
+from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Lower
@@ -39,6 +39,14 @@ VISITOR_TYPES = [
 
 def visitor_types() -> list[str]:
     return list(VISITOR_TYPES)
+
+
+class Asked(models.TextChoices):
+    """Whether the widget asks for something before a chat."""
+
+    NEVER = "never", _("Not asked")
+    OPTIONAL = "optional", _("Asked")
+    REQUIRED = "required", _("Required")
 
 
 class Desk(models.Model):
@@ -85,6 +93,68 @@ class Inbox(models.Model):
     )
     greeting = models.CharField(
         _("greeting"), max_length=160, blank=True, default="Hello, what can we do for you?"
+    )
+    accent = models.CharField(
+        _("accent colour"),
+        max_length=7,
+        blank=True,
+        default="",
+        db_default="",
+        validators=[RegexValidator("^#[0-9a-fA-F]{6}$", _("Write a colour such as #3a50d5."))],
+        help_text=_("Such as #3a50d5. What stands on it is made black or white, so it is legible."),
+    )
+    widget_position = models.CharField(
+        _("corner"),
+        max_length=5,
+        blank=True,
+        default="",
+        db_default="",
+        choices=[("", _("Where lines end")), ("left", _("Left")), ("right", _("Right"))],
+    )
+    widget_theme = models.CharField(
+        _("light or dark"),
+        max_length=5,
+        blank=True,
+        default="",
+        db_default="",
+        choices=[("", _("As the visitor's device")), ("light", _("Light")), ("dark", _("Dark"))],
+    )
+    shows_faces = models.BooleanField(
+        _("show who answers"),
+        default=True,
+        db_default=True,
+        help_text=_("First names of those who answered chats in the last days."),
+    )
+    starters = ArrayField(
+        models.CharField(max_length=80),
+        default=list,
+        db_default=[],
+        blank=True,
+        verbose_name=_("first questions"),
+        help_text=_("Offered before anything was said, separated by commas. One click asks one."),
+    )
+    asks_name = models.CharField(
+        _("name"), max_length=8, choices=Asked, default=Asked.NEVER, db_default=Asked.NEVER
+    )
+    asks_email = models.CharField(
+        _("email address"), max_length=8, choices=Asked, default=Asked.NEVER, db_default=Asked.NEVER
+    )
+    asks_question = models.CharField(
+        _("question"), max_length=8, choices=Asked, default=Asked.NEVER, db_default=Asked.NEVER
+    )
+    question = models.CharField(
+        _("question asked"), max_length=120, blank=True, default="", db_default=""
+    )
+    question_choices = ArrayField(
+        models.CharField(max_length=80),
+        default=list,
+        db_default=[],
+        blank=True,
+        verbose_name=_("answers to choose from"),
+        help_text=_("Separated by commas. None: visitors write their own."),
+    )
+    sees_pages = models.BooleanField(
+        _("show staff which page a visitor looks at"), default=False, db_default=False
     )
     assistant_on = models.BooleanField(_("the assistant answers"), default=False)
     shows_addresses = models.BooleanField(

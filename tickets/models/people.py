@@ -114,6 +114,8 @@ class EmailAddress(models.Model):
     )
     address = models.EmailField(_("address"), max_length=254)
     is_primary = models.BooleanField(_("primary"), default=True)
+    # False: somebody said in a widget that it is theirs. It is written to, and proves nothing.
+    is_verified = models.BooleanField(_("verified"), default=True, db_default=True)
 
     class Meta:
         verbose_name = _("email address")

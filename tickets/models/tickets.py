@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from django.conf import settings
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Q
 from django.utils.timezone import now
@@ -68,6 +71,8 @@ class Ticket(models.Model):
     last_preview = models.CharField(_("last message"), max_length=PREVIEW_CHARS, blank=True)
     last_author_name = models.CharField(_("written by"), max_length=NAME_MAX_CHARS, blank=True)
     unread = models.BooleanField(_("unread"), default=True)
+    # The last entry that somebody on staff has seen: what customers are told is "Read".
+    read_seq = models.IntegerField(_("read up to"), default=0, db_default=0)
     # The ticket whose matter this one takes up again.
     continues = models.ForeignKey(
         "self",
@@ -120,6 +125,12 @@ class Ticket(models.Model):
             models.Index(
                 fields=["continues"], condition=Q(continues__isnull=False), name="ticket_continues"
             ),
+            # How long first replies take, of the last days.
+            models.Index(
+                fields=["inbox", "first_reply_at"],
+                condition=Q(first_reply_at__isnull=False),
+                name="ticket_first_replies",
+            ),
         ]
         constraints = [
             models.CheckConstraint(
@@ -163,3 +174,34 @@ class TicketCount(models.Model):
 
     def __str__(self) -> str:
         return f"{self.inbox_id} {self.status} {self.assignee_id}: {self.amount:+}"
+
+
+RATING_CHANGEABLE = timedelta(days=1)
+RATING_COMMENT_MAX_CHARS = 2_000
+
+
+class Rating(models.Model):
+    """How a customer found the way they were answered: once for a ticket."""
+
+    ticket = models.OneToOneField(
+        Ticket, models.CASCADE, related_name="rating", verbose_name=_("ticket")
+    )
+    person = models.ForeignKey(Person, models.PROTECT, related_name="+", verbose_name=_("rated by"))
+    score = models.PositiveSmallIntegerField(
+        _("score"), validators=[MinValueValidator(1), MaxValueValidator(5)]
+    )
+    comment = models.TextField(_("comment"), blank=True, max_length=RATING_COMMENT_MAX_CHARS)
+    created_at = models.DateTimeField(_("created at"), default=now)
+    changed_at = models.DateTimeField(_("changed at"), default=now)
+
+    class Meta:
+        verbose_name = _("rating")
+        verbose_name_plural = _("ratings")
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(score__gte=1, score__lte=5), name="rating_one_to_five"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.score}/5"

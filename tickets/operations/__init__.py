@@ -12,12 +12,16 @@ from tickets.operations.moving import move_message
 from tickets.operations.opening import open_ticket_by_mail
 from tickets.operations.taking_back import Draft, take_back
 from tickets.operations.tickets import assign_ticket, mark_seen, reopen_ticket, solve_ticket
+from tickets.operations.visits import end_chat, file_answers, introduce, rate_ticket
 
 __all__ = [
     "Draft",
     "ask_for_human",
     "assign_ticket",
+    "end_chat",
+    "file_answers",
     "hand_over",
+    "introduce",
     "mark_read",
     "mark_seen",
     "may_answer",
@@ -26,6 +30,7 @@ __all__ = [
     "post_answer",
     "post_note",
     "post_reply",
+    "rate_ticket",
     "reopen_ticket",
     "solve_ticket",
     "start_chat",

@@ -39,9 +39,10 @@ from tickets.operations.timeline import (
 
 
 @transaction.atomic
-def start_chat(*, name: str = "") -> Participant:
-    """A new visitor in a chat of their own. No ticket yet: they have said nothing."""
-    person = Person.objects.create(name=clean(name).strip()[:150])
+def start_chat(*, name: str = "", person: Person | None = None) -> Participant:
+    """A new visitor, or `person`, in a chat of their own. No ticket yet: they have said nothing."""
+    if person is None:
+        person = Person.objects.create(name=clean(name).strip()[:150])
     conversation = Conversation.objects.create(channel=Conversation.Channel.CHAT)
     return Participant.objects.create(
         conversation=conversation, person=person, role=Participant.Role.CUSTOMER

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import zoneinfo
-from datetime import UTC, datetime, time, tzinfo
+from datetime import UTC, datetime, time, timedelta, tzinfo
 
 from django.utils.translation import gettext as _
 
@@ -27,6 +27,21 @@ def is_open(inbox: Inbox, moment: datetime) -> bool:
     local = moment.astimezone(zone_of(inbox))
     hours = inbox.hours.get(str(local.weekday()))
     return bool(hours) and hours[0] <= f"{local:%H:%M}" < hours[1]
+
+
+def next_opening(inbox: Inbox, moment: datetime) -> datetime | None:
+    """When somebody will be there again after `moment`, in the inbox's zone; None if never."""
+    zone = zone_of(inbox)
+    today = moment.astimezone(zone).date()
+    for days in range(8):
+        day = today + timedelta(days=days)
+        hours = (inbox.hours or {}).get(str(day.weekday()))
+        if not hours or hours[0] == "24:00":
+            continue
+        opens = datetime.combine(day, time.fromisoformat(hours[0]), zone)
+        if opens > moment:
+            return opens
+    return None
 
 
 def read_hours(text: str) -> list[str] | None:

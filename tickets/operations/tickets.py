@@ -9,6 +9,7 @@ from django.db.models import Q
 from django.utils.timezone import now
 from django.utils.translation import gettext as _
 
+from helpdesk.lib import prepared
 from helpdesk.lib.errors import NotFound, Refused
 from tickets import events
 from tickets.access import Viewer, access_ticket, assignable_users
@@ -61,6 +62,11 @@ def mark_seen(viewer: Viewer, number: int, seq: int) -> None:
     """Someone on staff has read a ticket up to `seq`. Never hides what came later."""
     _only_staff(viewer)
     ticket = access_ticket(viewer, number, lock=True)
+    read = min(seq, ticket.conversation.last_seq)
+    if read > ticket.read_seq:
+        ticket.read_seq = read
+        prepared.save(ticket, "read_seq")
+        events.seen_changed(ticket.conversation_id, viewer.person.pk, "staff", read)
     if ticket.unread and seq >= ticket.conversation.last_public_seq:
         ticket.unread = False
         ticket.save(update_fields=["unread"])
@@ -81,6 +87,7 @@ def _set_status(viewer: Viewer, number: int, status: Status) -> Ticket:
     ticket.save(update_fields=["status", "solved_at", "waiting_since", "unread"])
     append_change(ticket, "status", old, status, author=viewer.person)
     events.ticket_changed(ticket)
+    events.ended_changed(ticket)
     return ticket
 
 

@@ -249,6 +249,7 @@ def ticket_hears(ticket: Ticket, message: Message, *, role: str, reopens: bool =
     )
     if was == Ticket.Status.SOLVED != ticket.status:
         append_change(ticket, "status", was, ticket.status, author=message.author, via=message.via)
+        events.ended_changed(ticket)
 
 
 def ticket_reopens(ticket: Ticket, *, reason: str) -> None:

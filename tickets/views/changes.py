@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from django.urls import reverse
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
@@ -19,6 +19,8 @@ def change_sentence(message: Message, viewer: Viewer) -> SafeString:
     match change:
         case {"field": "status", "new": "solved", "reason": "moved"}:
             return format_html(_("{who} solved this: nothing is left in it"), who=who)
+        case {"field": "status", "new": "solved", "reason": "ended"}:
+            return format_html(_("{who} ended the chat"), who=who)
         case {"field": "status", "new": "solved"}:
             return format_html(_("{who} solved this"), who=who)
         case {"field": "status", "new": "open", "reason": "undelivered"}:
@@ -53,6 +55,18 @@ def change_sentence(message: Message, viewer: Viewer) -> SafeString:
             return format_html(_("{who} took over from the assistant"), who=who)
         case {"field": "handler"}:
             return format_html(_("{who} let the assistant answer"), who=who)
+        case {"field": "rating", "new": int(score), "comment": str(comment)}:
+            return _rated(who, score, comment)
+        case {"field": "answers", "new": dict(answers)}:
+            return format_html(
+                _("{who} answered before the chat: {answers}"),
+                who=who,
+                answers=format_html_join(
+                    "; ", "{}: {}", ((label, _name(said)) for label, said in answers.items())
+                ),
+            )
+        case {"field": "identity", "new": str(new)}:
+            return format_html(_("{who} is known to the shop as {new}"), who=who, new=_name(new))
         case {"field": "held_back", "new": str(new)}:
             return format_html(
                 _("The loop guard held back an automatic reply to {new}"), new=_name(new)
@@ -89,6 +103,15 @@ def change_sentence(message: Message, viewer: Viewer) -> SafeString:
             )
 
 
+def _rated(who: SafeString, score: int, comment: str) -> SafeString:
+    said = (
+        _("{who} rated this {score} of 5: {comment}")
+        if comment
+        else _("{who} rated this {score} of 5")
+    )
+    return format_html(said, who=who, score=_name(str(score)), comment=comment)
+
+
 def change_icon(message: Message) -> str:
     """The symbol that goes with the sentence."""
     match message.change:
@@ -98,7 +121,9 @@ def change_icon(message: Message) -> str:
             return "hourglass"
         case {"field": "status"}:
             return "circle-dot"
-        case {"field": "assignee"}:
+        case {"field": "rating"}:
+            return "star"
+        case {"field": "assignee" | "identity"}:
             return "user-check"
         case {"field": "delivery"}:
             return "triangle-alert"

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib.postgres.expressions import ArraySubquery
-from django.db.models import OuterRef, QuerySet, Subquery
+from django.db.models import Exists, OuterRef, QuerySet, Subquery
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
@@ -107,6 +107,7 @@ def _seats(ticket: Ticket) -> QuerySet[Participant]:
         seats.select_related("person")
         .annotate(
             address=Subquery(primary.values("address")[:1]),
+            is_unverified=Exists(primary.filter(is_verified=False)),
             continued_in=ArraySubquery(later.values("number")),
         )
         .order_by("pk")

@@ -2,61 +2,32 @@
 //
 // What a person sends is kept until it is acknowledged, and sent again by whichever way is open: in
 // order, one at a time, by one tab. Any doubt is settled by asking for what is after the cursor.
+// What is not always needed comes in modules of its own: files.js, look.js, more.js, api.js.
 
-import { keepUploads, sizeOf, takeFiles } from "./uploads.js";
+import { ICONS, button, h, icon, link, linked, prose } from "./dom.js";
+import { STYLE } from "./style.js";
+import { TEXT } from "./words.js";
 
 export function start(root) {
   const shadow = root.shadowRoot;
   const launch = shadow.querySelector("button");
-  const { inbox } = root.dataset;
+  const { asked } = root; // what the page's script tag says
+  const { inbox } = asked;
+  const lang = TEXT.lang;
   const key = `${encodeURIComponent(inbox)}/`;
   const api = new URL(key, import.meta.url).href;
-  const socketUrl = new URL(`../ws/widget/${key}`, import.meta.url).href.replace("http", "ws");
+  const socketUrl = new URL(`../ws/widget/${key}?lang=${lang}`, import.meta.url).href.replace("http", "ws");
 
   const ANSWER_MS = 10_000; // longest wait for an answer
   const ASK_MS = 30_000; // between questions, beside an open socket
   const POLL_MS = 3_000; // and without one
   const TYPING_MS = 3_000;
+  const PAGE = 50; // messages at a time
 
-  const TEXT = {
-    open: "Open chat",
-    unread: "unread",
-    close: "Close",
-    messages: "Messages",
-    write: "Write a message…",
-    send: "Send",
-    sent: "Sent",
-    sending: "Sending…",
-    later: "Waiting to send",
-    unsent: "Not sent",
-    retry: "Retry",
-    edit: "Edit",
-    human: "Talk to a human",
-    assistant: "Assistant · not a person",
-    assistantFirst: "The assistant answers first",
-    people: "People answer here",
-    from: "from",
-    joined: "joined",
-    writes: "is writing",
-    away: "No connection. What you write is kept here and sent later.",
-    gone: "This chat is not available here.",
-    long: (count, most) => `${count} of ${most} characters. Shorten it or send it in parts.`,
-    person: "A person will answer you here.",
-    nothing_found: "The assistant found no answer. ",
-    failed: "The assistant cannot answer just now. ",
-    attach: "Attach files",
-    uploading: "Uploading…",
-    checking: "Checking…",
-    unattached: "Not attached. Try again.",
-    lost: "No longer here. Attach it again.",
-    out: "No longer here. Attach it again.",
-    remove: "Remove",
-    most: "At most {most} files can be sent at once.",
-    drop: "Drop files here",
-    whenReady: "This is sent as soon as its files are ready.",
-    stuck: "A file could not be attached. Try it again or remove it.",
-    unsaved: "This file cannot be saved just now. Try again.",
-  };
+  const rtl = /ar|he/.test(lang);
+  // A name may run the other way than the words around it.
+  const fill = (text, values) =>
+    text.replace(/{(\w+)}/g, (_, name) => (rtl ? `\u2068${values[name]}\u2069` : values[name]));
 
   // --- Storage; where it is blocked or full, memory ---
 
@@ -88,49 +59,72 @@ export function start(root) {
 
   // randomUUID() needs https; the address of a blob ends in one.
   const uuid = () => URL.createObjectURL(new Blob()).slice(-36);
-  const pause = (ms) => new Promise((done) => setTimeout(done, ms));
   const trouble = (message, more) => ({ message, ...more });
 
   // --- What we know ---
 
   let token = store.get("token");
   let you = 0; // our person
-  let handler = null; // who answers next
-  let config = null;
+  let chat = 0; // our conversation
+  let now = {}; // how it stands: handler, read, ended, rating, earlier
+  let config = JSON.parse(store.get("config") ?? "null");
   let cursor = 0;
+  let older = false; // there are messages before the first we have
   const messages = []; // by seq
   const typing = new Map(); // by person
   let stream = null; // the answer being written
   let opened = false;
   let awaySince = 0;
   let gone = false; // wrong key or page
-  let asked = false; // for a person
+  let wanted = false; // a person was asked for
+
+  const tell = (name, detail) => root.dispatchEvent(new CustomEvent(name, { detail }));
 
   function hush() {
     typing.delete("assistant");
     stream = null;
   }
 
-  function take(list) {
+  // False where it is another chat now: another tab began it, or we were recognised.
+  function stands({ messages: _, ...standing }) {
+    const same = !chat || standing.chat === chat;
+    if (!same) forgetChat();
+    ({ you, chat } = now = standing);
+    return same;
+  }
+
+  function take(list, isNews) {
     for (const message of list) {
-      messages[message.seq] = message;
-      const { author, change, client_token } = message;
+      const { author, change, client_token, seq } = message;
+      if (isNews && !messages[seq] && !change && author?.id !== you) hearNew(message);
+      messages[seq] = message;
       for (const item of queue()) if (item.client_token === client_token) store.drop(item.name);
       typing.delete(author?.id);
       if (change || author?.role === "assistant") hush();
-      if (change) handler = change.new;
+      if (change?.field === "handler") now.handler = change.new;
     }
     render();
+  }
+
+  function hearNew(message) {
+    tell("message", message);
+    if (store.get("sound") && (!opened || document.hidden)) more("beep");
+  }
+
+  function forgetChat() {
+    store.drop("seen");
+    messages.length = cursor = chat = 0;
+    now = {};
+    older = wanted = false;
+    lost(socket);
   }
 
   function forgetSession() {
     token = undefined;
     store.drop("token");
-    store.drop("seen");
-    messages.length = cursor = you = 0;
-    handler = null;
-    asked = false;
-    lost(socket);
+    store.drop("config");
+    forgetChat();
+    you = 0;
   }
 
   function giveUp() {
@@ -143,7 +137,8 @@ export function start(root) {
 
   async function call(method, name, content) {
     const mine = token;
-    const headers = mine ? { Authorization: `Bearer ${mine}` } : {};
+    const headers = { "Accept-Language": lang };
+    if (mine) headers.Authorization = `Bearer ${mine}`;
     if (content) headers["Content-Type"] = "application/json";
     let response;
     let answer;
@@ -183,13 +178,18 @@ export function start(root) {
         while (token && askAgain) {
           askAgain = false;
           const mine = token;
-          const page = await call("GET", `messages?after=${cursor}`);
+          const first = !cursor;
+          const page = await call("GET", `messages?after=${cursor}${first ? `&last=${PAGE}` : ""}`);
           if (mine !== token) continue;
-          you = page.you;
+          if (!stands(page)) {
+            askAgain = true;
+            continue;
+          }
+          if (first) older = page.older;
           cursor = Math.max(cursor, page.upto);
           askAgain ||= page.more;
-          take(page.messages);
-          handler = page.handler;
+          take(page.messages, !first);
+          now.handler = page.handler; // what a change line says may be long ago
         }
       } catch {}
     })().finally(() => {
@@ -197,6 +197,15 @@ export function start(root) {
       render();
     });
     return asking;
+  }
+
+  async function askOlder() {
+    if (!older || asking) return;
+    older = false;
+    const first = messages.findIndex(Boolean);
+    const page = await call("GET", `messages?before=${first}&last=${PAGE}`).catch(() => {});
+    if (page) take(page.messages);
+    older = page ? page.older : true;
   }
 
   // --- Socket: a bell that carries ---
@@ -246,16 +255,20 @@ export function start(root) {
     if (type === "ready") {
       ready = true;
       tries = awaySince = 0;
-      ({ you, handler } = event);
+      stands(event);
       if (event.upto !== cursor) ask();
       flush();
       pulseIn(ASK_MS);
     } else if (type === "message.posted") {
       if (event.after === cursor) cursor = event.seq;
       else if (event.seq > cursor) ask();
-      take([event.message]);
+      take([event.message], true);
     } else if (type === "files.changed") {
       call("GET", `messages?after=${event.seq - 1}`).then((page) => take(page.messages), () => {});
+    } else if (type === "seen.changed") {
+      if (event.role === "staff") now.read = Math.max(now.read ?? 0, event.seq);
+    } else if (type === "ended.changed") {
+      now.ended = event.ended;
     } else if (type === "typing.changed" && event.person !== you) {
       typing.delete(event.person);
       if (event.typing) showTyping(event.person, event);
@@ -301,7 +314,7 @@ export function start(root) {
   async function pulse() {
     clearTimeout(pulseTimer);
     if (idle()) return;
-    if (opened && !config) loadConfig();
+    if (opened && !fresh) loadConfig();
     if (unsent()) flush();
     await ask();
     const calm = ready || document.hidden || !(opened || unsent());
@@ -378,6 +391,8 @@ export function start(root) {
     if (token) return;
     ({ token, you } = await call("POST", "sessions", {}));
     store.set("token", token);
+    keepConfig();
+    mayTell();
     connect();
   }
 
@@ -396,160 +411,26 @@ export function start(root) {
 
   const byPost = async (message) => (await call("POST", "messages", message)).message;
 
-  // Pages without https have no locks: a lease, written and then read again.
-  async function oneTabAtATime(work) {
-    if (navigator.locks) return navigator.locks.request(prefix, work);
-    const me = uuid();
-    const holder = () => {
-      const [who, until] = (store.get("lock") ?? "").split(" ");
-      return until > Date.now() ? who : me;
-    };
-    do {
-      while (holder() !== me) await pause(300);
-      store.set("lock", `${me} ${Date.now() + 3 * ANSWER_MS}`);
-      await pause(40 + Math.random() * 40);
-    } while (holder() !== me);
-    const more = await work();
-    store.drop("lock");
-    return more;
-  }
+  // Pages without https have no locks, but a lease.
+  const oneTabAtATime = async (work) =>
+    navigator.locks ? navigator.locks.request(prefix, work) : (await part("lease"))(work);
 
   // --- The page ---
 
-  const ICONS = {
-    close: "M18 6 6 18M6 6l12 12",
-    send: "m5 12 7-7 7 7M12 19V5",
-    alert: "M12 2a10 10 0 1 0 .1 0M12 8v4M12 16h.01",
-    bot: "m12 3 2.3 6.7L21 12l-6.7 2.3L12 21l-2.3-6.7L3 12l6.7-2.3ZM19 3v4M21 5h-4",
-    book: "M12 7v13M3 4h5a4 4 0 0 1 4 3 4 4 0 0 1 4-3h5v13h-9H3z",
-    user: "M4 21c0-8 16-8 16 0M12 3a4 4 0 1 0 0 8 4 4 0 0 0 0-8",
-    check: "M20 6 9 17l-5-5",
-    attach: "m21.4 11-9.2 9.2a6 6 0 0 1-8.4-8.4l8.5-8.6A4 4 0 1 1 18 8.8l-8.6 8.6a2 2 0 0 1-2.8-2.8l8.5-8.5",
-    file: "M14 2H5v20h14V7ZM14 2v5h5",
-    audio: "M9 18V5l12-2v13M6 15a3 3 0 1 0 .1 0M18 13a3 3 0 1 0 .1 0",
-    video: "M3 3h18v18H3ZM8 3v18M16 3v18M3 12h18M3 7h5M3 17h5M16 7h5M16 17h5",
-  };
-
-  const STYLE = `
-:host{--bg:light-dark(#fff,#131519);--press:light-dark(#e9eaee,#25282d);--line:light-dark(#e0e2e6,#292c31);--text:light-dark(#181c25,#ebedf0);--soft:light-dark(#61656e,#a0a3ab);--accent:light-dark(#3a50d5,#4861dd);--link:light-dark(#364ac7,#9cb4fe);--bad:light-dark(#b51e26,#fc9491);font:420 14px/1.5 "Inter Variable",Inter,system-ui,sans-serif;color:var(--text)}
-*{box-sizing:border-box;margin:0}
-[hidden]{display:none!important}
-button,textarea{font:inherit;color:inherit;background:none;border:0;padding:0}
-button{cursor:pointer;text-align:start}
-svg{inline-size:16px;block-size:16px;fill:none;stroke:currentColor;stroke-width:2;stroke-linecap:round;stroke-linejoin:round}
-.icon,.face{display:grid;place-items:center;flex:none}
-.peek,dialog{border-radius:14px;background:var(--bg);box-shadow:0 0 0 1px var(--line),0 16px 48px light-dark(#1a1d2a33,#0009)}
-.launch{position:relative;margin-inline-start:auto}
-.send,.me .bubble{color:#fff;background:var(--accent)}
-.count{position:absolute;inset-block-start:-2px;inset-inline-end:-2px;padding-inline:6px;border-radius:99px;font:620 11px/18px system-ui;background:#c32327;box-shadow:0 0 0 2px var(--bg)}
-.peek{max-inline-size:240px;max-block-size:98px;margin-block-end:12px;padding:12px 16px;overflow:hidden;overflow-wrap:anywhere}
-dialog{position:fixed;inset:auto;inset-block-end:20px;inset-inline-end:20px;inline-size:368px;max-inline-size:none;block-size:min(640px,100dvh - 40px);max-block-size:none;padding:0;border:0;color:inherit;overflow:hidden;container-type:size}
-dialog[open]{display:flex;flex-direction:column}
-.head{display:flex;align-items:center;gap:10px;padding:12px;border-block-end:1px solid var(--line);line-height:1.3}
-.head div{flex:1;min-inline-size:0}
-.head div *{overflow:hidden;text-overflow:ellipsis;white-space:nowrap}
-h2,b{font-size:14px;font-weight:620}
-p{font-size:12px;color:var(--soft)}
-.face{inline-size:28px;block-size:28px;border-radius:30%;font:620 11px system-ui;background:light-dark(#cfecd3,#24462c);color:light-dark(#154f27,#ceefd3)}
-.bot{background:light-dark(#e6edff,#202949);color:var(--link)}
-.icon{inline-size:36px;block-size:36px;border-radius:6px}
-.icon:hover:not(.send),.pill:hover{background:var(--press)}
-.away{padding:6px 16px;color:inherit;background:light-dark(#fff5dd,#2f2412)}
-.body{flex:1;min-block-size:0;display:flex;flex-direction:column-reverse;overflow-y:auto;overscroll-behavior:contain;padding:16px}
-.body:focus-visible,textarea:focus-visible{outline-offset:-2px}
-.body>div{margin-block-end:auto}
-.chat{display:grid;grid-template-columns:28px minmax(0,1fr);column-gap:8px;max-inline-size:94%;margin-block-end:12px}
-.chat>*{grid-column:2;justify-self:start}
-.chat .face{grid-area:2/1;align-self:end}
-.by{margin:0 0 3px 2px}
-.joined .by{display:none}
-.joined .face{grid-row:1}
-.followed{margin-block-end:3px}
-.followed .face{visibility:hidden}
-.bubble{padding:7px 12px;border-radius:14px;background:var(--press);white-space:pre-wrap;overflow-wrap:anywhere}
-.bubble a{color:inherit}
-.me{margin-inline-start:auto}
-.me>*{justify-self:end}
-.unsent .bubble{color:var(--text);background:var(--bg);box-shadow:inset 0 0 0 1px var(--bad)}
-.unsent .note,.bad,[data-state=rejected] .up-note,[data-state=failed] .up-note{color:var(--bad)}
-.note,.sources,form{display:flex;flex-wrap:wrap;align-items:center;gap:5px;padding-block-start:4px}
-.note{justify-content:end}
-.small,.pill{min-block-size:24px;padding-inline:8px;border:1px solid;border-radius:6px;font-weight:530}
-.sources a{display:flex;align-items:center;gap:4px;padding:2px 7px;border-radius:4px;font-size:12px;line-height:20px;color:inherit;background:var(--press)}
-.caret,i{display:inline-block;inline-size:6px;block-size:6px;margin-inline:2px;border-radius:50%;background:var(--soft);animation:blink 1s infinite}
-.caret{block-size:14px;border-radius:1px;background:var(--accent)}
-@keyframes blink{50%{opacity:.25}}
-.line{margin-block:8px 12px;text-align:center}
-.pill{display:flex;align-items:center;gap:6px;min-block-size:32px;border-radius:99px;color:var(--link)}
-form{padding:8px;border-block-start:1px solid var(--line)}
-textarea{flex:1;min-inline-size:0;block-size:36px;max-block-size:min(160px,30cqb);padding:7px 8px;border-radius:6px;resize:none}
-::placeholder{color:var(--soft);opacity:1}
-[aria-disabled=true]{opacity:.5}
-.hint,.ups{inline-size:100%;padding-inline:8px}
-.ups{max-block-size:30cqb;padding:0;overflow-y:auto;overscroll-behavior:contain;list-style:none}
-.up,.file{display:flex;flex-wrap:wrap;align-items:center;gap:2px 8px;max-inline-size:100%;padding:5px 10px;border-radius:10px;font-size:12px;box-shadow:inset 0 0 0 1px var(--line)}
-.up{margin-block-end:4px;padding-inline-end:4px}
-.up-name,.file bdi{flex:1;min-inline-size:64px;overflow:hidden;text-overflow:ellipsis;white-space:nowrap}
-.up-note{color:var(--soft)}
-[data-state=rejected] .up-note,[data-state=failed] .up-note,.file .bad{order:1;inline-size:100%}
-.up-bar{inline-size:64px;block-size:4px;accent-color:var(--accent)}
-.up-again,.up-drop{min-inline-size:24px;min-block-size:24px;text-align:center}
-.up-again{text-decoration:underline}
-.files{display:flex;flex-direction:column;align-items:start;gap:4px;max-inline-size:100%}
-.bubble+.files{padding-block-start:4px}
-.me .files{align-items:end}
-.picture{max-inline-size:100%;border-radius:10px;overflow:hidden;box-shadow:0 0 0 1px var(--line)}
-.picture img{display:block;max-inline-size:100%;block-size:auto;max-block-size:220px;object-fit:cover}
-button.file:hover{background:var(--press)}
-.dropping:after{content:attr(data-drop);position:absolute;inset:8px;display:grid;place-items:center;border:2px dashed var(--link);border-radius:10px;font-weight:620;color:var(--link);background:var(--bg);opacity:.94}
-@media(max-width:479px){dialog{inset:0;inline-size:100%;block-size:var(--tall,100dvh);border-radius:0}textarea{font-size:16px}}
-@media(prefers-reduced-motion){*{animation:none!important}}`;
-
-  // Never from markup: words stay words.
-  function h(tag, props, ...children) {
-    const [name, ...classes] = tag.split(".");
-    const node = document.createElement(name);
-    node.className = classes.join(" ");
-    for (const [key, value] of Object.entries(props ?? {})) {
-      if (typeof value === "function") node.addEventListener(key, value);
-      else node.setAttribute(key, value);
-    }
-    node.append(...children);
-    return node;
-  }
-
-  function icon(name) {
-    const space = "http://www.w3.org/2000/svg";
-    const svg = document.createElementNS(space, "svg");
-    const shape = document.createElementNS(space, "path");
-    svg.setAttribute("viewBox", "0 0 24 24");
-    svg.setAttribute("aria-hidden", true);
-    shape.setAttribute("d", ICONS[name]);
-    svg.append(shape);
-    return svg;
-  }
-
-  const button = (tag, click, ...children) => h(`button.${tag}`, { type: "button", click }, ...children);
-  const tool = (name, click = () => {}) =>
-    h("button.icon", { type: "button", "aria-label": TEXT[name], click }, icon(name));
+  const tool = (name, label, click) =>
+    h("button.icon", { type: "button", "aria-label": label, click }, icon(name));
   const brand = () => config?.name ?? "";
   const initials = (name) => name.match(/(?<!\p{L})\p{L}/gu)?.slice(0, 2) ?? "";
 
-  const face = ({ role, name }) =>
-    role === "assistant"
-      ? h("span.face.bot", { "aria-hidden": true }, icon("bot"))
-      : h("span.face", { "aria-hidden": true }, ...initials(name || brand()));
-
-  const called = ({ role, name }) => (role === "assistant" ? TEXT.assistant : name || brand());
-
-  function link(address, ...label) {
-    const href = URL.canParse(address, api) ? new URL(address, api).href : "";
-    const safe = /^https?:/.test(href);
-    return safe ? h("a", { href, target: "_blank", rel: "noopener" }, ...label) : h("span", null, ...label);
+  function face({ role, name, id }) {
+    const isBot = role === "assistant";
+    const node = h(`span.face${isBot ? ".bot" : ""}`, { "aria-hidden": true });
+    node.append(...(isBot ? [icon("bot")] : initials(name || brand())));
+    if (id) node.style.setProperty("--hue", (id * 137) % 360);
+    return node;
   }
 
-  const linked = (text) =>
-    text.split(/(https?:\/\/[^\s<>"]*[^\s<>".,;:!?)])/).map((part, i) => (i % 2 ? link(part, part) : part));
+  const called = ({ role, name }) => (role === "assistant" ? TEXT.assistant : name || brand());
 
   const sheet = new CSSStyleSheet();
   sheet.replaceSync(STYLE);
@@ -559,25 +440,44 @@ button.file:hover{background:var(--press)}
   const peek = button("peek", show);
   const title = h("h2", { id: "title" });
   const subtitle = h("p");
-  const headFace = h("span");
+  const headFace = h("span.faces");
+  const menu = tool("more", TEXT.more, () => more("menu", menu));
   const away = h("p.away", { role: "status" });
+  const greeting = h("h2");
+  const usual = h("p");
+  const current = h("div.card"); // the chat there is
+  const rest = h("div"); // for more.js
+  const starters = h("div.quick");
+  const home = h("div.home", null, current, rest, starters);
+  const page = h("div.page"); // for more.js
   const list = h("div");
-  const quick = button("pill", askForHuman, icon("user"), TEXT.human);
+  const human = button("pill", askForHuman, icon("user"), TEXT.human);
+  const chips = h("div.quick");
+  const tail = h("div"); // for more.js, below the last message
   const body = h(
     "div.body",
-    { role: "log", tabindex: 0, "aria-label": TEXT.messages },
-    h("div", null, list, quick),
+    { role: "log", tabindex: 0, "aria-label": TEXT.messages, scroll: nearTop },
+    h("div", null, list, h("div.quick", null, chips, human), tail),
   );
   const hint = h("p.hint", { role: "status" });
-  const attachments = h("ul.ups");
-  const picker = h("input", { type: "file", multiple: "", hidden: "" });
-  const clip = tool("attach");
+  const attachments = h("ul.ups", { hidden: "" });
+  const picker = h("input", {
+    type: "file",
+    multiple: "",
+    hidden: "",
+    change: (event) => first(event, picker.files),
+  });
+  const clip = tool("attach", TEXT.attach, () => filer || picker.click());
   const box = h("textarea", {
     rows: 1,
     dir: "auto",
     placeholder: TEXT.write,
     "aria-label": TEXT.write,
     input: typed,
+    paste(event) {
+      const { files, types } = event.clipboardData;
+      if (!types.includes("text/plain")) first(event, files);
+    },
     keydown(event) {
       const touch = matchMedia("(pointer:coarse)").matches;
       if (event.key === "Enter" && !event.shiftKey && !event.isComposing && !touch) submit(event);
@@ -587,19 +487,45 @@ button.file:hover{background:var(--press)}
   const panel = h(
     "dialog",
     {
+      dir: rtl ? "rtl" : "ltr",
       "aria-labelledby": "title",
-      "data-drop": TEXT.drop,
       cancel: hide,
-      keydown: (event) => event.key === "Escape" && hide(event),
+      keydown: (event) => event.key === "Escape" && !event.defaultPrevented && hide(event),
+      dragover(event) {
+        if (!event.dataTransfer?.types.includes("Files")) return;
+        event.preventDefault();
+        withFiles();
+      },
+      drop: (event) => event.dataTransfer && first(event, event.dataTransfer.files),
     },
-    h("div.head", null, headFace, h("div", null, title, subtitle), tool("close", hide)),
+    h("div.head", null, h("span.flip.back", null, tool("back", TEXT.back, goBack)), headFace, h("div", null, title, subtitle), menu, tool("close", TEXT.close, hide)),
     away,
+    h("div.hello", null, greeting, usual),
+    home,
+    page,
     body,
-    h("form", { submit }, hint, attachments, picker, clip, box, send),
+    h("form.write", { submit }, hint, attachments, picker, clip, box, send),
   );
+  root.lang = lang;
   launch.append(count);
+  peek.dir = panel.dir;
   shadow.prepend(peek);
   shadow.append(panel);
+
+  let view = "";
+
+  function at(name) {
+    view = panel.dataset.view = name;
+    render();
+  }
+
+  const begun = () => token || queue()[0];
+
+  function goBack() {
+    at(view === "home" || view === "chat" || !begun() ? "home" : "chat");
+    tail.replaceChildren();
+    box.focus();
+  }
 
   function show() {
     if (!opened) {
@@ -607,6 +533,8 @@ button.file:hover{background:var(--press)}
       tab.set("open", 1);
       if (matchMedia("(max-width:479px)").matches) panel.showModal();
       else panel.show();
+      if (view !== "page") at(begun() ? "chat" : "home");
+      tell("open");
     }
     render();
     box.focus();
@@ -614,26 +542,151 @@ button.file:hover{background:var(--press)}
   }
 
   function hide(event) {
-    event.preventDefault();
+    event?.preventDefault();
+    if (!opened) return;
     opened = false;
     tab.drop("open");
     panel.close();
     render();
     launch.focus();
+    tell("close");
   }
+
+  let fresh = false; // the config is from just now
 
   async function loadConfig() {
-    config = await call("GET", "config").catch(() => null);
+    const asked = await call("GET", "config").catch(() => null);
+    if (!asked) return;
+    config = asked;
+    fresh = true;
+    keepConfig();
+    dress();
     measure();
+    mayTell();
     render();
   }
 
+  // For the launcher of the next page. Who has not said anything leaves no trace.
+  const keepConfig = () => token && config && store.set("config", JSON.stringify(config));
+
+  // As the inbox wants it, unless the page says otherwise.
+  function dress() {
+    const { theme, position, colors } = config.looks;
+    const corner = asked.position || position;
+    root.style.colorScheme = asked.theme || theme;
+    for (const [name, color] of Object.entries(colors)) root.style.setProperty(name, color);
+    if (corner) root.dir = corner === "left" ? "rtl" : "ltr";
+    panel.classList.toggle("left", root.dir === "rtl");
+  }
+
+  // What the inbox asks for before a chat is asked once.
+  const mustAsk = () => config?.form[0] && !cursor && !queue()[0] && !store.get("asked");
+
   async function askForHuman() {
-    asked = true;
+    wanted = true;
     render();
     box.focus();
-    await call("POST", "human", {}).then(ask, () => (asked = false));
+    await call("POST", "human", {}).then(ask, () => (wanted = false));
     render();
+  }
+
+  function nearTop() {
+    if (body.scrollHeight + body.scrollTop - body.clientHeight < 200) askOlder();
+  }
+
+  // --- Modules that come when they are needed. With each try another address, as in widget.js ---
+
+  let loads = 0;
+  const parts = {};
+
+  // What a module gives for our `kit`; undefined where it cannot be loaded just now.
+  const part = (name, more) =>
+    (parts[name] ??= import(`./${name}.js?lang=${lang}&${loads++}`).then(
+      ({ keep }) => keep({ ...kit, ...more }),
+      () => delete parts[name] && undefined,
+    ));
+
+  const kit = {
+    root,
+    shadow,
+    panel,
+    page,
+    tail,
+    box,
+    attachments,
+    picker,
+    clip,
+    lang,
+    h,
+    icon,
+    button,
+    tool,
+    face,
+    row,
+    draw,
+    ICONS,
+    api,
+    call,
+    at,
+    begin,
+    store,
+    say,
+    keepDraft,
+    submit,
+    show,
+    hide,
+    render,
+    part,
+    withFiles,
+    forgetSession,
+    stands,
+    oneTabAtATime,
+    uuid,
+    messages: () => messages.flat(),
+    now: () => now,
+    config: () => config,
+    token: () => token,
+    asksToSend: () => whenReady,
+    stopAsking: () => (whenReady = false),
+    setToken(given) {
+      store.set("token", (token = given));
+      startOver();
+    },
+    startOver,
+  };
+
+  // It is another chat now.
+  function startOver() {
+    forgetChat();
+    wake();
+  }
+
+  const more = async (name, ...given) => (await part("more"))?.[name](...given);
+  // Which page this is, where staff may know.
+  const mayTell = () => token && config?.pages && actLater();
+  const actLater = async () => (await part("api"))?.(root.calls);
+
+  let filer; // what files.js brings
+  let arriving = 0; // files for which that is loading
+
+  async function withFiles() {
+    const had = filer;
+    filer = await part("files");
+    if (had || !filer) return;
+    filer.restore(JSON.parse(tab.get("files") ?? "[]"));
+    render();
+  }
+
+  // Until files.js listens itself.
+  async function first(event, files) {
+    if (filer || !files.length) return;
+    event.preventDefault();
+    const chosen = [...files];
+    arriving++;
+    await withFiles();
+    arriving--;
+    if (filer) filer.attach(chosen);
+    else say(TEXT.away);
   }
 
   // --- Writing ---
@@ -642,7 +695,7 @@ button.file:hover{background:var(--press)}
   let stopTimer;
   let tooLong = false;
   let said = "";
-  let whenReady = false; // sent while files were on their way
+  let whenReady; // sent while files were on their way: what is said of that
 
   function say(text) {
     said = text;
@@ -653,7 +706,7 @@ button.file:hover{background:var(--press)}
     const chars = [...box.value.trim()].length;
     const most = config?.message_max_chars;
     tooLong = chars > most;
-    hint.textContent = tooLong ? TEXT.long(chars, most) : said;
+    hint.textContent = tooLong ? fill(TEXT.long, { count: chars, most }) : said;
     hint.hidden = !hint.textContent;
     hint.classList.toggle("bad", !whenReady);
     box.ariaInvalid = send.ariaDisabled = tooLong;
@@ -662,11 +715,11 @@ button.file:hover{background:var(--press)}
   }
 
   function keepDraft() {
-    const files = uploads.saved();
+    const files = filer ? filer.saved() : [];
     if (box.value) tab.set("draft", box.value);
     else tab.drop("draft");
     if (files[0]) tab.set("files", JSON.stringify(files));
-    else tab.drop("files");
+    else if (filer) tab.drop("files");
   }
 
   function typed() {
@@ -692,22 +745,28 @@ button.file:hover{background:var(--press)}
     event?.preventDefault();
     if (event) box.focus();
     if (tooLong || gone) return;
-    whenReady = !!arriving || uploads.busy();
-    if (whenReady || uploads.stuck()) {
-      say(whenReady ? TEXT.whenReady : TEXT.stuck);
-      return;
-    }
+    whenReady = arriving ? TEXT.sending : filer?.busy();
+    const why = whenReady || filer?.stuck();
+    if (why) return say(why);
     const text = box.value.trim();
-    const files = uploads.saved();
-    if (!text && !files[0]) return;
+    const files = filer?.saved();
+    if (!text && !files?.[0]) return;
+    if (mustAsk()) return more("form");
     stopTyping();
     enqueue(text, files);
     box.value = "";
-    uploads.forget(files.map(({ id }) => id));
+    filer?.forget(files.map(({ id }) => id));
     typed();
+    at("chat");
     body.scrollTop = 0;
     flush();
     render();
+  }
+
+  function pick(text) {
+    box.value = text;
+    submit();
+    box.focus();
   }
 
   function retry() {
@@ -719,119 +778,54 @@ button.file:hover{background:var(--press)}
   function edit(item) {
     store.drop(item.name);
     box.value = [item.body, box.value].filter(Boolean).join("\n");
-    uploads.restore(filesOf(item));
+    if (filesOf(item)[0]) withFiles().then(() => filer?.restore(filesOf(item)));
     typed();
     render();
     box.focus();
   }
 
-  // --- Files ---
-
-  let arriving = 0; // while a session begins for them
-
-  const uploads = keepUploads({
-    begin: () => `${api}files`,
-    address: `${api}files/`,
-    headers: () => ({ Authorization: `Bearer ${token}` }),
-    list: attachments,
-    words: { ...TEXT, failed: TEXT.unattached },
-    most: () => config?.files_max ?? Infinity,
-    onChange({ focusLost } = {}) {
-      keepDraft();
-      if (focusLost) box.focus();
-      if (whenReady && !arriving && !uploads.busy()) submit();
-    },
-  });
-
-  async function attach(files) {
-    const chosen = [...files]; // before the picker forgets them
-    box.focus();
-    arriving++;
-    if (!token) await oneTabAtATime(() => begin().catch(() => {}));
-    arriving--;
-    const refusal = token ? uploads.add(chosen) : TEXT.unattached;
-    if (refusal) whenReady = false;
-    if (!whenReady) say(refusal);
-  }
-
-  const address = (path) => new URL(path, api).href;
-  const fresh = ({ id }) => call("GET", `files/${id}/link`);
-
-  // What is there is for saving only: the page stays.
-  async function save(file, tell = say) {
-    try {
-      const { save, sentence } = await fresh(file);
-      if (save) h("a", { href: address(save), download: "" }).click();
-      else tell(sentence);
-    } catch ({ message }) {
-      tell(message ?? TEXT.unsaved);
-    }
-  }
-
-  function drawFile(file) {
-    const { name, size, url, preview, width, height, sentence } = file;
-    const kind = kindOf(file);
-    const chip = [
-      icon(sentence ? "alert" : ICONS[kind] ? kind : "file"),
-      h("bdi", { title: name }, name),
-      h(sentence ? "p.bad" : "p", null, sentence || sizeOf(size)),
-    ];
-    if (!url) return h("div.file", null, ...chip);
-    const open = () => (kind ? look : save)(file);
-    if (!preview) return button("file", open, ...chip);
-    let tried;
-    const picture = h("img", {
-      src: address(preview),
-      alt: name,
-      width,
-      height,
-      // Its address is good for minutes. Ask for another one, once.
-      async error() {
-        const again = !tried && (await fresh(file).catch(() => {}));
-        tried = true;
-        if (again) picture.src = address(again.preview);
-        else picture.replaceWith(h("div.file", null, ...chip));
-      },
-    });
-    return button("picture", open, picture, kind === "image" ? "" : h("div.file", null, ...chip));
-  }
-
-  // --- One of them over everything: by look.js, once somebody wants to ---
-
-  const kindOf = ({ type }) => /^(image|video|audio|text\/plain)|pdf$/.exec(type)?.[0];
-  const files = () => messages.flat().flatMap(filesOf).filter((file) => file.url && kindOf(file));
-  let looker;
-  let loads = 0; // each at another address, as in widget.js
-
-  async function look(file) {
-    looker ??= import(`./look.js?${loads++}`).then(
-      ({ keepLook }) => keepLook({ shadow, h, tool, TEXT, ICONS, kindOf, sizeOf, files, fresh, address, save }),
-      () => (looker = null),
-    );
-    ((await looker) ?? save)(file);
-  }
-
   // --- Drawing: an entry keeps its element, so that screen readers hear it once ---
 
   const nodes = new Map();
+  const dayOf = (at) => new Date(at ?? Date.now()).toLocaleDateString("sv");
 
-  function draw({ mine, author, body: text, change, sources = [], dots, live, created_at }) {
-    if (change) {
-      const joined = change.reason === "staff_wrote" && author?.name;
-      const why = change.new === "staff" ? (TEXT[change.reason] ?? "") + TEXT.person : TEXT.assistantFirst;
-      const at = new Date(created_at).toLocaleTimeString([], { timeStyle: "short" });
-      return h("p.line", null, `${joined ? `${joined} ${TEXT.joined}` : why} · ${at}`);
-    }
-    const parts = dots ? [h("i"), h("i"), h("i")] : linked(text);
+  function dayLine(day) {
+    const moment = new Date(`${day}T12:00`);
+    const ago = Math.round((new Date(`${dayOf()}T12:00`) - moment) / 86_400_000);
+    return ago < 2
+      ? new Intl.RelativeTimeFormat(lang, { numeric: "auto" }).format(-ago, "day")
+      : moment.toLocaleDateString(lang, { weekday: "long", day: "numeric", month: "long" });
+  }
+
+  function changeLine({ author, change, created_at }) {
+    if (change.field !== "handler") return "";
+    const why = { nothing_found: TEXT.nothing_found, failed: TEXT.failed };
+    const joined = change.reason === "staff_wrote" && author?.name;
+    const person = [why[change.reason] ?? "", TEXT.person].join(" ").trim();
+    const at = new Date(created_at).toLocaleTimeString(lang, { timeStyle: "short" });
+    const line = joined
+      ? fill(TEXT.joined, { name: joined })
+      : change.new === "staff"
+        ? person
+        : TEXT.assistantFirst;
+    return `${line} · ${at}`;
+  }
+
+  function draw(entry) {
+    const { mine, author, body: text, change, sources = [], dots, live, day } = entry;
+    if (day) return h("p.line", null, dayLine(day));
+    if (change) return h("p.line", null, changeLine(entry));
+    const parts = dots ? [h("i"), h("i"), h("i")] : mine ? linked(text) : prose(text);
     const bubble = text || dots || live ? h("div.bubble", { dir: "auto" }, ...parts) : "";
     const files = h("div.files");
     if (mine) return h("div.chat.me", null, bubble, files, h("p.note"));
-    const links = sources.map((source) => link(source.url, icon("book"), source.title));
+    const links = sources.map(({ url, title }) => link(url, api, icon("book"), title));
+    const name = called(author);
     return h(
       "div.chat",
       null,
       face(author),
-      h("p.by", null, h("bdi", null, called(author)), dots ? ` ${TEXT.writes}` : ""),
+      h("p.by", null, h("bdi", null, dots ? fill(TEXT.writes, { name }) : name)),
       bubble,
       files,
       links[0] ? h("div.sources", null, ...links) : "",
@@ -840,9 +834,15 @@ button.file:hover{background:var(--press)}
 
   function entries() {
     const all = [];
-    const add = (key, entry) => all.push({ author: {}, ...entry, key });
-    if (config?.greeting) {
-      add("greeting", { author: { role: config.assistant && "assistant" }, body: config.greeting });
+    let last;
+    const add = (key, entry) => {
+      const day = dayOf(entry.created_at);
+      if (last !== (last = day)) all.push({ key: day, day, author: {} });
+      all.push({ author: {}, ...entry, key });
+    };
+    if (config?.greeting && !older) {
+      const author = { role: config.assistant && "assistant" };
+      all.push({ key: "greeting", author, body: config.greeting });
     }
     for (const m of messages.flat()) {
       add(m.client_token ?? m.seq, { ...m, author: m.author ?? {}, mine: !m.change && m.author?.id === you });
@@ -856,10 +856,13 @@ button.file:hover{background:var(--press)}
   }
 
   const side = (entry) =>
-    entry && (entry.change || entry.dots ? entry.key : entry.mine || called(entry.author));
+    entry && (entry.change || entry.dots || entry.day ? entry.key : entry.mine || called(entry.author));
 
-  function note({ item }, isLast) {
-    if (!item) return isLast ? [icon("check"), TEXT.sent] : [];
+  function note({ item, seq }, isLast) {
+    if (!item) {
+      const isRead = seq <= now.read || messages.some((m) => m.seq > seq && m.kind === "reply");
+      return isLast ? (isRead ? [icon("read"), TEXT.read] : [icon("check"), TEXT.sent]) : [];
+    }
     if (Date.now() < waitUntil) return [TEXT.later];
     if (!item.error && !failing) return [TEXT.sending];
     const buttons = [button("small", retry, TEXT.retry)];
@@ -867,36 +870,90 @@ button.file:hover{background:var(--press)}
     return [icon("alert"), item.error ?? TEXT.unsent, ...buttons];
   }
 
+  // "5 minutes", in the reader's language, rounded up to what people say.
+  function span(seconds) {
+    const minutes = [1, 2, 5, 10, 15, 30].find((one) => seconds <= one * 60);
+    const [unit, number] = minutes ? ["minute", minutes] : ["hour", Math.ceil(seconds / 3_600)];
+    return new Intl.NumberFormat(lang, { style: "unit", unit, unitDisplay: "long" }).format(number);
+  }
+
+  function opens() {
+    const at = new Date(config.opens_at);
+    const time = at.toLocaleString(lang, { weekday: "long", hour: "numeric", minute: "numeric" });
+    return fill(TEXT.opens, { time });
+  }
+
+  function welcome() {
+    if (!config) return "";
+    if (config.opens_at) return opens();
+    const { answers_within_seconds: seconds } = config;
+    return seconds ? fill(TEXT.usually, { time: span(seconds) }) : "";
+  }
+
+  function row(click, sign, label, ...more) {
+    return button("row", click, sign, h("span", { dir: "auto" }, label), ...more, h("span.flip", null, icon("go")));
+  }
+
+  function drawHome(unseen) {
+    greeting.textContent = config?.greeting ?? "";
+    usual.textContent = welcome();
+    const last = messages.findLast(({ kind }) => kind === "reply");
+    const badge = unseen ? [h("span.count", null, unseen)] : [];
+    const back = () => (at("chat"), box.focus());
+    current.replaceChildren(
+      ...(last || queue()[0] ? [row(back, face(last?.author ?? {}), last?.body || TEXT.chat, ...badge)] : []),
+    );
+    starters.replaceChildren(...choices(config?.starters));
+    if (now.ended || now.earlier || config?.opens_at || rest.firstChild) more("atHome", rest);
+  }
+
+  const choices = (texts) => (texts ?? []).map((text) => button("pill", () => pick(text), text));
+
+  let badge = "";
+
   function render() {
     const others = messages.filter((m) => m.kind === "reply" && m.author?.id !== you);
-    const fresh = others.filter((m) => m.seq > (store.get("seen") ?? 0));
+    const unseen = others.filter((m) => m.seq > (store.get("seen") ?? 0));
     launch.hidden = opened;
-    peek.hidden = count.hidden = opened || !fresh.length;
-    count.textContent = fresh.length;
-    launch.ariaLabel = TEXT.open + (fresh.length ? `, ${fresh.length} ${TEXT.unread}` : "");
+    peek.hidden = count.hidden = opened || !unseen.length;
+    count.textContent = unseen.length;
+    launch.ariaLabel = TEXT.open + (unseen.length ? `, ${unseen.length} ${TEXT.unread}` : "");
+    if (badge !== (badge = unseen.length ? `(${unseen.length}) ` : "")) {
+      document.title = badge + document.title.replace(/^\(\d+\) /, "");
+      tell("unread", unseen.length);
+    }
     if (!opened) {
-      const last = fresh.at(-1);
+      const last = unseen.at(-1);
       const line = last?.body || filesOf(last ?? {}).map(({ name }) => name).join(", ");
       if (last) peek.replaceChildren(h("b", null, called(last.author ?? {})), h("br"), line);
       return;
     }
-    if (!document.hidden && cursor > (store.get("seen") ?? 0)) {
+    if (!document.hidden && view === "chat" && cursor > (store.get("seen") ?? 0)) {
       store.set("seen", cursor);
       if (ready) frame({ type: "seen", seq: cursor });
       else call("POST", "seen", { seq: cursor }).catch(() => {});
     }
 
     const staff = others.findLast((m) => m.author?.role === "staff")?.author;
-    const bot = handler ? handler === "assistant" : config?.assistant;
-    title.textContent = staff ? `${staff.name.split(" ")[0]} ${TEXT.from} ${brand()}` : brand();
+    const bot = now.handler ? now.handler === "assistant" : config?.assistant;
+    const atHome = view === "home";
+    const name = staff?.name.split(" ")[0];
+    title.textContent = staff && !atHome ? fill(TEXT.from, { name, brand: brand() }) : brand();
     subtitle.textContent = config ? (bot ? TEXT.assistantFirst : TEXT.people) : "";
-    headFace.replaceChildren(face(staff ?? {}));
+    if (!bot && !atHome && welcome()) subtitle.textContent += ` · ${welcome()}`;
+    const faces = atHome && config?.faces[0] ? config.faces : [staff ?? {}];
+    headFace.replaceChildren(...faces.map(face));
+    menu.hidden = !token;
     away.textContent = gone ? TEXT.gone : TEXT.away;
     away.hidden = !gone && !(awaySince && Date.now() - awaySince > 1_500);
-    quick.hidden = !bot || asked || !cursor;
+    if (atHome) drawHome(unseen.length);
+    if (view !== "chat") return;
+    human.hidden = !bot || wanted || !cursor;
 
     const all = entries();
     const lastSent = all.findLast((entry) => entry.mine && !entry.item);
+    const latest = all.findLast((entry) => !entry.day);
+    chips.replaceChildren(...(latest?.mine ? [] : choices(latest?.key === "greeting" ? config.starters : latest?.choices)));
     for (const [key, node] of nodes) {
       if (all.some((entry) => entry.key === key)) continue;
       node.remove();
@@ -913,11 +970,7 @@ button.file:hover{background:var(--press)}
         node.querySelector(".bubble").replaceChildren(entry.live, h("span.caret"));
       }
       const files = filesOf(entry);
-      const shown = files.map(({ id, url, sentence }) => id + !url + sentence).join();
-      if (files[0] && node.shown !== shown) {
-        node.shown = shown;
-        node.querySelector(".files").replaceChildren(...files.map(drawFile));
-      }
+      if (files[0]) filer ? filer.draw(node, files) : withFiles();
       if (entry.mine) {
         const parts = note(entry, entry === lastSent);
         const said = parts.map((part) => part.textContent ?? part).join();
@@ -927,13 +980,21 @@ button.file:hover{background:var(--press)}
         node.classList.toggle("unsent", parts.length > 2);
       }
     });
+    if (now.ended || tail.firstChild) more("ended");
   }
 
   // --- Beginning ---
 
   box.value = tab.get("draft") ?? "";
-  uploads.restore(JSON.parse(tab.get("files") ?? "[]"));
-  takeFiles({ button: clip, input: picker, zone: panel, box, add: attach });
+  if (tab.get("files")) withFiles();
+  if (config) dress();
+  panel.classList.toggle("left", root.dir === "rtl");
+  mayTell();
+  if (root.calls[0]) actLater();
+  root.calls.push = (one) => {
+    root.calls[root.calls.length] = one;
+    actLater();
+  };
   document.addEventListener("visibilitychange", wake);
   addEventListener("pageshow", ({ persisted }) => persisted && wake());
   addEventListener("online", wake);
@@ -943,11 +1004,11 @@ button.file:hover{background:var(--press)}
   });
   addEventListener("storage", ({ key }) => {
     if (key && !key.startsWith(prefix)) return;
-    const now = store.get("token");
-    if (now !== token) {
+    const mine = store.get("token");
+    if (mine !== token) {
       if (token) forgetSession();
-      token = now;
-      if (now) store.set("token", now);
+      token = mine;
+      if (mine) store.set("token", mine);
       wake();
     }
     if (unsent()) flush();

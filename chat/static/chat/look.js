@@ -1,6 +1,8 @@
-// Looks at the files of a chat, one at a time over everything. chat.js loads this for the first one.
+// Looks at the files of a chat, one at a time over everything. files.js loads this for the first one.
 //
 // What a file holds is only ever put in as a picture, a player, or as text: never as HTML.
+
+import { TEXT } from "./words.js";
 
 const TEXT_BYTES = 65_536;
 const ANSWER_MS = 20_000;
@@ -12,22 +14,13 @@ dialog.light{inset:0;inline-size:100%;block-size:100dvh;border-radius:0;color-sc
 .stage *{max-inline-size:100%;max-block-size:100%;margin:auto}
 .stage p{font-size:14px;animation:late .4s}
 @keyframes late{0%,90%{opacity:0}}
-.page{inline-size:100%;block-size:100%;object-fit:contain}
-pre{inline-size:88ch;block-size:100%;padding:16px;border-radius:10px;overflow:auto;white-space:pre-wrap;overflow-wrap:anywhere;font:13px/1.6 ui-monospace,monospace;background:var(--bg)}
-pre:focus-visible{outline-offset:-2px}
+.leaf{inline-size:100%;block-size:100%;object-fit:contain}
+.stage pre{inline-size:88ch;block-size:100%;padding:16px;border-radius:10px;overflow:auto;white-space:pre-wrap;overflow-wrap:anywhere;font:13px/1.6 ui-monospace,monospace;background:var(--bg)}
+.stage pre:focus-visible{outline-offset:-2px}
 @media(prefers-reduced-motion){.stage p{animation:none}}`;
 
-// Returns what shows a file. It is given what chat.js has already.
-export function keepLook({ shadow, h, tool, TEXT, ICONS, kindOf, sizeOf, files, fresh, address, save }) {
-  Object.assign(TEXT, {
-    save: "Save",
-    previous: "Previous file",
-    next: "Next file",
-    openTab: "Open",
-    loading: "Loading…",
-    noPage: "There is no preview of this file. Open it or save it.",
-    unopened: "This file cannot be opened here. Try to save it.",
-  });
+// Returns what shows a file. It is given what files.js has already.
+export function keep({ shadow, h, tool, ICONS, kindOf, sizeOf, files, fresh, address, save }) {
   Object.assign(ICONS, {
     save: "M12 15V3M7 10l5 5 5-5M3 15v6h18v-6",
     previous: "m15 18-6-6 6-6",
@@ -42,8 +35,8 @@ export function keepLook({ shadow, h, tool, TEXT, ICONS, kindOf, sizeOf, files, 
   const caption = h("h2", { id: "caption", dir: "auto" });
   const details = h("p");
   const stage = h("div.stage");
-  const previous = tool("previous", () => step(-1));
-  const next = tool("next", () => step(1));
+  const previous = tool("previous", TEXT.previous, () => step(-1));
+  const next = tool("next", TEXT.next, () => step(1));
   const open = h("a.pill", { target: "_blank", rel: "noopener" }, TEXT.openTab);
   const lightbox = h(
     "dialog.light",
@@ -62,8 +55,8 @@ export function keepLook({ shadow, h, tool, TEXT, ICONS, kindOf, sizeOf, files, 
       previous,
       next,
       open,
-      tool("save", () => save(looked, tell)),
-      tool("close", () => lightbox.close()),
+      tool("save", TEXT.save, () => save(looked, tell)),
+      tool("close", TEXT.close, () => lightbox.close()),
     ),
     stage,
   );
@@ -110,7 +103,7 @@ export function keepLook({ shadow, h, tool, TEXT, ICONS, kindOf, sizeOf, files, 
     async pdf(file, { url, preview }) {
       if (looked === file) open.href = address(url);
       if (!preview) return h("p", { role: "status" }, TEXT.noPage);
-      return shown("img.page", TEXT.noPage, { src: address(preview), alt: file.name });
+      return shown("img.leaf", TEXT.noPage, { src: address(preview), alt: file.name });
     },
     async "text/plain"({ name, size }, { url }) {
       const response = await fetch(address(url), {
