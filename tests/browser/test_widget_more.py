@@ -151,6 +151,7 @@ def test_it_looks_as_its_inbox_says(
     page = new_page()
     page.goto(shop.address(stack.widget_key))
     widget(page).locator(".launch").click()
+    expect(greeting(page)).to_be_visible()  # what the inbox says is here
     write(page, words("looks")[0])
     expect(mine(page)).to_be_visible()
     style = "(node) => [getComputedStyle(node).backgroundColor, getComputedStyle(node).color]"
