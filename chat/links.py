@@ -17,7 +17,7 @@ from chat.tokens import WrongToken, link_id_in
 from helpdesk.lib.errors import NotFound, Refused
 from helpdesk.lib.text import clean
 from tickets.access import Viewer, access_to_invite
-from tickets.models import Conversation, Participant, Person
+from tickets.models import Conversation, Participant, Person, Ticket
 from tickets.models.people import NAME_MAX_CHARS
 from tickets.operations import seats
 from tickets.operations.timeline import locked
@@ -31,7 +31,8 @@ def create_link(
     viewer: Viewer, conversation_id: int, *, days: int, uses_max: int, sees_all: bool
 ) -> JoinLink:
     """A link that lets `uses_max` people in within `days` days. With `sees_all` they read what was
-    said before. Raises NotFound, and Refused for numbers out of range and among colleagues."""
+    said before. Raises NotFound, and Refused for numbers out of range, among colleagues, and where
+    the inbox has no widget."""
     if not 1 <= days <= DAYS_MAX:
         raise Refused(_("A link lasts 1 to %(limit)s days.") % {"limit": DAYS_MAX})
     if not 1 <= uses_max <= USES_MAX:
@@ -39,6 +40,10 @@ def create_link(
     conversation = access_to_invite(viewer, conversation_id)
     if conversation.channel == Conversation.Channel.INTERNAL:
         raise Refused(_("This is among colleagues: add them by name."))
+    if not Ticket.objects.filter(
+        conversation=conversation, inbox__widget_key__isnull=False
+    ).exists():
+        raise Refused(_("This inbox has no widget, which a link leads to."))
     return JoinLink.objects.create(
         conversation=conversation,
         created_by=viewer.person,
@@ -59,17 +64,22 @@ def revoke_link(viewer: Viewer, conversation_id: int, link_id: UUID) -> None:
     links.filter(revoked_at=None).update(revoked_at=now())
 
 
-def access_link(token: str) -> JoinLink:
-    """The link of an address, if it lets somebody in now. Raises NotFound for an address that is
-    none of ours, WrongToken for a link that has ended."""
+def link_shown(token: str) -> JoinLink:
+    """The link of an address, ended or not. Raises NotFound for an address that is none of ours."""
     try:
         link_id = link_id_in(token)
     except WrongToken as error:
         raise NotFound from error
     links = JoinLink.objects.select_related("conversation__ticket__inbox")
-    link = links.filter(pk=link_id).first()
-    if link is None or not hasattr(link.conversation, "ticket"):
+    link = links.filter(pk=link_id, conversation__ticket__isnull=False).first()
+    if link is None:
         raise NotFound
+    return link
+
+
+def access_link(token: str) -> JoinLink:
+    """As `link_shown`, if it lets somebody in now. Raises WrongToken for a link that has ended."""
+    link = link_shown(token)
     if not link.is_open:
         raise WrongToken
     return link

@@ -22,7 +22,7 @@ from helpdesk.lib.errors import NotFound
 from helpdesk.lib.redis_client import AWAY, asking_redis
 from tickets.access import access_conversation, visible_messages
 from tickets.events import as_json
-from tickets.models import Asked, Conversation, Inbox, Message, Person, Ticket
+from tickets.models import Asked, Conversation, Inbox, Message, Participant, Person, Ticket
 from tickets.operations.files import read_files
 from tickets.operations.hours import is_open, next_opening
 from tickets.operations.timeline import assistant_is_on
@@ -33,6 +33,7 @@ RECENT_CHATS_MIN = 5  # of fewer nobody can say how soon they are usually answer
 RECENT_CHATS_MAX = 1_000
 RECENT_KEPT_SECONDS = 300
 FACES_MAX = 3
+NAMES_MAX = 20
 
 
 class Recent(TypedDict):
@@ -58,6 +59,8 @@ class Standing(TypedDict):
     ended: bool
     rating: int | None
     earlier: int  # how many chats came before this one
+    title: str  # what a group is called
+    people: str  # the names of those in a group; empty where there are two sides only
 
 
 class Page(Standing):
@@ -76,12 +79,14 @@ def standing(visit: Visit) -> Standing:
             "ticket__read_seq",
             "ticket__status",
             "ticket__rating__score",
+            "title",
+            "is_group",
         )
         .first()
     )
     if row is None:
         raise NotFound
-    upto, handler, read, status, rating = row
+    upto, handler, read, status, rating, title, is_group = row
     return {
         "upto": upto,
         "you": visit.viewer.person.pk,
@@ -91,7 +96,16 @@ def standing(visit: Visit) -> Standing:
         "ended": status == Ticket.Status.SOLVED,
         "rating": rating,
         "earlier": len(visit.earlier),
+        "title": title,
+        "people": _names(visit) if is_group else "",
     }
+
+
+def _names(visit: Visit) -> str:
+    """Who is in the group besides the reader: names, and nothing else of them."""
+    seats = Participant.objects.filter(conversation=visit.conversation_id, left_at=None)
+    others = seats.exclude(person=visit.viewer.person).select_related("person").order_by("pk")
+    return ", ".join(seat.person.name for seat in others[:NAMES_MAX] if seat.person.name)
 
 
 def page_after(visit: Visit, after: int, *, last: int = 0) -> Page:

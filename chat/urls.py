@@ -1,10 +1,22 @@
 from __future__ import annotations
 
-from django.urls import path
+from django.urls import include, path
 
-from chat import api, views
+from chat import api, join_views, people_views, views
 
 app_name = "chat"
+
+people = [
+    path("", people_views.people, name="people"),
+    path("add/", people_views.add, name="add-people"),
+    path("<int:person>/remove/", people_views.remove, name="remove-person"),
+    path("<int:person>/rank/", people_views.rank, name="rank"),
+    path("rename/", people_views.rename, name="rename"),
+    path("mute/", people_views.mute, name="mute"),
+    path("leave/", people_views.leave, name="leave"),
+    path("links/", people_views.new_link, name="new-link"),
+    path("links/<uuid:link>/end/", people_views.end_link, name="end-link"),
+]
 
 urlpatterns = [
     path("widget.js", views.widget_script, {"name": "widget.js"}, name="script"),
@@ -14,6 +26,8 @@ urlpatterns = [
         if name != "widget.js"
     ),
     path("tickets/<int:number>/visit/", views.visit, name="visit"),
+    path("conversations/<int:pk>/people/", include(people)),
+    path("join/<str:token>/", join_views.join_page, name="join"),
     path("demo/", views.demo, name="demo"),
     path("widget/<str:key>/config", api.ConfigView.as_view(), name="config"),
     path("widget/<str:key>/sessions", api.SessionsView.as_view(), name="sessions"),

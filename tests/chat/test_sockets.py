@@ -222,7 +222,7 @@ async def test_typing_is_passed_on_once_a_second_and_a_stop_always(
         async with desk(alice, visitor.session.conversation_id) as page:
             for typing in (True, True, True, False):
                 await tab.send_json_to({"type": "typing", "typing": typing})
-            told = [await heard(page) for _ in range(2)]
+            told = [await heard_until(page, "typing.changed") for _ in range(2)]
             assert [event["typing"] for event in told] == [True, False]
             assert await page.receive_nothing()
 

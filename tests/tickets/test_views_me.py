@@ -49,6 +49,9 @@ def form(inbox: Inbox, **more: str) -> dict[str, str]:
         "time_zone": "Europe/Vienna",
         "file_max_mb": "25",
         "files_max": "15",
+        "asks_name": "never",
+        "asks_email": "never",
+        "asks_question": "never",
         "acknowledges": "on",
         **more,
     }

@@ -27,9 +27,9 @@ WIDGET = Message.Via.WIDGET
 def end_chat(viewer: Viewer, conversation_id: int) -> None:
     """A customer needs no more. Ending a chat that has ended changes nothing; writing opens it.
 
-    Raises NotFound, Refused while nothing has been said.
+    Raises NotFound, Refused while nothing has been said, and for others in a group.
     """
-    ticket = _ticket(viewer, conversation_id)
+    ticket = _own_ticket(viewer, conversation_id)
     if ticket.status == Ticket.Status.SOLVED:
         return
     old, ticket.status = ticket.status, Ticket.Status.SOLVED
@@ -47,12 +47,12 @@ def rate_ticket(viewer: Viewer, conversation_id: int, *, score: int, comment: st
     """Say how it was, from 1 to 5. Once for a ticket; within RATING_CHANGEABLE it may be changed.
 
     Saying the same again changes nothing. Raises NotFound, Refused while nothing has been said,
-    for a score that is none, and once it is too late.
+    for a score that is none, for others in a group, and once it is too late.
     """
     if not 1 <= score <= 5:
         raise Refused(_("Choose one of the five."))
     comment = clean(comment).strip()[:RATING_COMMENT_MAX_CHARS]
-    ticket = _ticket(viewer, conversation_id)
+    ticket = _own_ticket(viewer, conversation_id)
     rating = Rating.objects.filter(ticket=ticket).first()
     if rating is not None and (rating.score, rating.comment) == (score, comment):
         return rating
@@ -114,6 +114,14 @@ def file_answers(viewer: Viewer, conversation_id: int, answers: dict[str, str]) 
         return False
     append_change(ticket, "answers", None, answers, author=viewer.person, via=WIDGET)
     return True
+
+
+def _own_ticket(viewer: Viewer, conversation_id: int) -> Ticket:
+    """The ticket of whoever it is that began it."""
+    ticket = _ticket(viewer, conversation_id)
+    if ticket.requester_id != viewer.person.pk:
+        raise Refused(_("Only whoever began this conversation can do that."))
+    return ticket
 
 
 def _ticket(viewer: Viewer, conversation_id: int) -> Ticket:

@@ -31,7 +31,7 @@ export function start(root) {
 
   // --- Storage; where it is blocked or full, memory ---
 
-  const prefix = `helpdesk:${inbox}:`;
+  const prefix = `helpdesk:${asked.slot ?? inbox}:`;
 
   function kept(area) {
     let disk;
@@ -267,8 +267,8 @@ export function start(root) {
       call("GET", `messages?after=${event.seq - 1}`).then((page) => take(page.messages), () => {});
     } else if (type === "seen.changed") {
       if (event.role === "staff") now.read = Math.max(now.read ?? 0, event.seq);
-    } else if (type === "ended.changed") {
-      now.ended = event.ended;
+    } else if (/^(ended|people)/.test(type)) {
+      ask();
     } else if (type === "typing.changed" && event.person !== you) {
       typing.delete(event.person);
       if (event.typing) showTyping(event.person, event);
@@ -617,6 +617,7 @@ export function start(root) {
     picker,
     clip,
     lang,
+    fill,
     h,
     icon,
     button,
@@ -798,23 +799,22 @@ export function start(root) {
   }
 
   function changeLine({ author, change, created_at }) {
-    if (change.field !== "handler") return "";
-    const why = { nothing_found: TEXT.nothing_found, failed: TEXT.failed };
-    const joined = change.reason === "staff_wrote" && author?.name;
-    const person = [why[change.reason] ?? "", TEXT.person].join(" ").trim();
+    const why = { nothing_found: TEXT.nothing_found, failed: TEXT.failed }[change.reason];
+    const name = change.reason === "staff_wrote" && author?.name;
+    const person = why ? `${why} ${TEXT.person}` : TEXT.person;
     const at = new Date(created_at).toLocaleTimeString(lang, { timeStyle: "short" });
-    const line = joined
-      ? fill(TEXT.joined, { name: joined })
-      : change.new === "staff"
-        ? person
-        : TEXT.assistantFirst;
-    return `${line} · ${at}`;
+    return `${name ? fill(TEXT.joined, { name }) : change.new === "staff" ? person : TEXT.assistantFirst} · ${at}`;
   }
 
   function draw(entry) {
     const { mine, author, body: text, change, sources = [], dots, live, day } = entry;
     if (day) return h("p.line", null, dayLine(day));
-    if (change) return h("p.line", null, changeLine(entry));
+    if (change) {
+      const line = h("p.line");
+      if (change.field === "handler") line.append(changeLine(entry));
+      else more("group", line, change, called(author));
+      return line;
+    }
     const parts = dots ? [h("i"), h("i"), h("i")] : mine ? linked(text) : prose(text);
     const bubble = text || dots || live ? h("div.bubble", { dir: "auto" }, ...parts) : "";
     const files = h("div.files");
@@ -938,8 +938,8 @@ export function start(root) {
     const bot = now.handler ? now.handler === "assistant" : config?.assistant;
     const atHome = view === "home";
     const name = staff?.name.split(" ")[0];
-    title.textContent = staff && !atHome ? fill(TEXT.from, { name, brand: brand() }) : brand();
-    subtitle.textContent = config ? (bot ? TEXT.assistantFirst : TEXT.people) : "";
+    title.textContent = now.title || (staff && !atHome ? fill(TEXT.from, { name, brand: brand() }) : brand());
+    subtitle.textContent = now.people || (bot ? TEXT.assistantFirst : config && TEXT.people);
     if (!bot && !atHome && welcome()) subtitle.textContent += ` · ${welcome()}`;
     const faces = atHome && config?.faces[0] ? config.faces : [staff ?? {}];
     headFace.replaceChildren(...faces.map(face));

@@ -40,7 +40,7 @@ const MARKS = [TEXT.rate1, TEXT.rate2, TEXT.rate3, TEXT.rate4, TEXT.rate5];
 // Returns what chat.js calls by name. It is given what that has already.
 export function keep(kit) {
   const { shadow, panel, page, tail, box, h, icon, button, face, row, ICONS } = kit;
-  const { call, at, begin, store, submit, render, stands } = kit;
+  const { call, at, begin, store, submit, render, stands, fill } = kit;
   Object.assign(ICONS, FACES);
   const sheet = new CSSStyleSheet();
   sheet.replaceSync(STYLE);
@@ -319,6 +319,13 @@ export function keep(kit) {
     items[0].focus();
   }
 
+  // What somebody did to a group, on its line.
+  function group(line, { field, old, new: name }, who) {
+    const words = { joined: TEXT.joined, left: TEXT.went, title: name && TEXT.named };
+    words.member = name ? TEXT.added : TEXT.took;
+    if (words[field]) line.textContent = fill(words[field], { who, name: field === "left" ? who : name || old });
+  }
+
   // Two notes, of our own making.
   function beep() {
     const audio = new AudioContext();
@@ -336,5 +343,5 @@ export function keep(kit) {
     setTimeout(() => audio.close(), 1_000);
   }
 
-  return { form: showForm, ended, atHome, menu, beep };
+  return { form: showForm, ended, atHome, menu, group, beep };
 }

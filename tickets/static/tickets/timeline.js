@@ -121,6 +121,11 @@ export function keepTimeline(pane, live, { signal, onEntries, onTakenBack, onRef
   onMine("timeline.grew", heard);
   onMine("delivery.changed", ({ seq }) => reload(seq));
   onMine("files.changed", ({ seq }) => reload(seq));
+  // Not while somebody is filling in one of its forms.
+  onMine("people.changed", () => {
+    const panel = pane.querySelector('[data-panel="people"]');
+    if (!panel.querySelector(".fold[open], .menu-box[open]")) htmx.trigger(panel, "refresh");
+  });
   live.on(
     "ticket.changed",
     ({ number }) => {
