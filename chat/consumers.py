@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import secrets
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 from importlib import import_module
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar, cast
 
 from channels.consumer import get_handler_name
 from channels.exceptions import StopConsumer
@@ -28,17 +29,19 @@ from django.http import HttpRequest, parse_cookie
 from psycopg_pool import PoolTimeout
 from redis.exceptions import RedisError
 
-from chat import protocol
+from chat import presence, protocol
 from chat.access import Visit, WrongOrigin, access_inbox, is_own, is_unchanged
+from chat.heartbeat import heart
 from chat.operations import resume_session, send_from_visitor
-from chat.protocol import BadFrame, DeskTyping, Hello, Seen, Send, Typing, Unwatch, Watch
+from chat.presence import Mark
+from chat.protocol import BadFrame, DeskTyping, Hello, Seen, Send, Typing, Unwatch, Visible, Watch
 from chat.queries import standing
 from chat.tokens import WrongToken
 from helpdesk.lib.addresses import address_of
 from helpdesk.lib.errors import NotFound, Refused, SlowDown
 from helpdesk.lib.live import ring_async
 from tickets import events
-from tickets.access import Viewer, access_conversation, viewer_for, visible_inboxes
+from tickets.access import Viewer, viewer_for, visible_conversations, visible_inboxes
 from tickets.models import Person
 from tickets.operations import mark_read
 
@@ -90,6 +93,8 @@ class LiveConsumer(AsyncWebsocketConsumer):
         self.closed = False
         self.checked_at = 0.0  # when `enter` was last asked; 0: nobody is in yet
         self.heard: set[str] = set()  # groups
+        self.marks: dict[Mark, int | None] = {}  # where presence knows this socket: conversations
+        self.socket = secrets.token_urlsafe(6)  # among the sockets of one person
         self.frames = float(FRAMES_AT_ONCE)
         self.frame_at = time.monotonic()
         self.typing_at = 0.0
@@ -142,6 +147,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
             self.rechecking.cancel()
         with suppress(*AWAY):
             await self.listen_to(())
+        await self.be({})
         await self.disconnect(message["code"])
         raise StopConsumer
 
@@ -167,6 +173,18 @@ class LiveConsumer(AsyncWebsocketConsumer):
         for group in wanted - self.heard:
             await self.channel_layer.group_add(group, self.channel_name)
             self.heard.add(group)
+
+    async def be(self, marks: dict[Mark, int | None]) -> None:
+        """Be present here and nowhere else. Staff who look at what changed are told."""
+        new, old = marks.keys() - self.marks.keys(), self.marks.keys() - marks.keys()
+        if not new and not old:
+            return
+        conversations = {(marks | self.marks)[mark] for mark in new | old} - {None}
+        self.marks = marks
+        await heart().change(new, old)
+        for pk in conversations:
+            event = {"type": "presence.changed", "conversation": pk}
+            await ring_async(events.staff(cast(int, pk)), event)
 
     async def reply(self, frame: dict[str, Any]) -> None:
         await self.send(text_data=protocol.encode(frame))
@@ -288,6 +306,8 @@ class VisitorConsumer(LiveConsumer):
         # First listen, then look: what is posted in between is heard, not missed.
         await self.listen_to({events.everyone(self.visit.conversation_id)})
         await self.reply(protocol.ready(await stored(standing, self.visit)))
+        pk, person = self.visit.conversation_id, self.visit.viewer.person
+        await self.be({presence.mark_in(pk, person, "customer", self.socket): pk})
 
     async def _send(self, frame: Send) -> None:
         client_token = frame.client_token
@@ -316,16 +336,22 @@ class VisitorConsumer(LiveConsumer):
 
 
 class DeskConsumer(LiveConsumer):
-    """A staff page: it hears of every ticket in its inboxes, and all of the one it shows."""
+    """A staff page: it hears of every ticket in its inboxes, and all of those it shows."""
 
     viewer: Viewer
     entering: asyncio.Lock
-    watched: int | None = None
+    is_visible = True  # until the page says otherwise
     list_timer: asyncio.TimerHandle | None = None  # while it runs, lists are left alone
     list_event: dict[str, Any] | None = None  # what they are told when it ends
     list_task: asyncio.Task[None]
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.watched: frozenset[int] = frozenset()
+        self.told: dict[int, dict[str, Any]] = {}  # what the page knows of who is present
+
     async def disconnect(self, code: int) -> None:
+        heart().unwatch(self.look)
         if self.list_timer:
             self.list_timer.cancel()
 
@@ -336,38 +362,77 @@ class DeskConsumer(LiveConsumer):
             raise WrongOrigin  # another site's page, with our cookie
         await self.enter()
         await self.reply({"type": "ready"})
+        await self.appear()
+        heart().watch(self.look)
 
     async def enter(self) -> None:
         async with self.entering:  # a check beside a `watch` must not undo it
-            self.viewer, inboxes = await stored(self._enter)
+            self.viewer, inboxes, self.watched = await stored(self._enter)
             groups = {events.desk(inbox_id) for inbox_id in inboxes}
-            if self.watched is not None:
-                groups |= {events.everyone(self.watched), events.staff(self.watched)}
+            for pk in self.watched:
+                groups |= {events.everyone(pk), events.staff(pk)}
             await self.listen_to(groups)
             self.checked_at = time.monotonic()
 
-    def _enter(self) -> tuple[Viewer, list[int]]:
+    def _enter(self) -> tuple[Viewer, list[int], frozenset[int]]:
+        """Of several conversations those stay that one may see; of one or several, one must."""
         viewer = staff_with(self.header(b"cookie"))
-        if self.watched is not None:
-            access_conversation(viewer, self.watched)
-        return viewer, list(visible_inboxes(viewer).values_list("pk", flat=True))
+        watched = self.watched
+        if watched:
+            seen = visible_conversations(viewer).filter(pk__in=watched)
+            watched = frozenset(seen.values_list("pk", flat=True))
+            if not watched:
+                raise NotFound
+        return viewer, list(visible_inboxes(viewer).values_list("pk", flat=True)), watched
 
     async def obey(self, text: str | None) -> None:
         frame = protocol.parse_desk_frame(text)
         await self.recheck()
         match frame:
-            case Watch(conversation_id):
-                self.watched = conversation_id
-                await self.enter()
-                await self.reply({"type": "watching", "conversation": conversation_id})
+            case Watch(conversations, is_one):
+                await self._watch(conversations)
+                told: dict[str, Any] = {"conversations": sorted(self.watched)}
+                if is_one:
+                    told = {"conversation": conversations[0]}
+                await self.reply({"type": "watching", **told})
+                await self.look()
             case Unwatch():
-                self.watched = None
-                await self.enter()
+                await self._watch(())
+            case Visible(visible):
+                self.is_visible = visible
+                await self.appear()
             case DeskTyping(conversation_id, typing):
-                if conversation_id == self.watched:
+                if conversation_id in self.watched:
                     await self.tell_typing(
                         conversation_id, self.viewer.person, "staff", typing=typing
                     )
+
+    async def _watch(self, conversations: Iterable[int]) -> None:
+        self.watched = frozenset(conversations)
+        self.told = {}
+        await self.enter()
+        await self.appear()
+
+    async def appear(self) -> None:
+        """At the desk, and, while the page is looked at, in the conversations that it shows."""
+        person = self.viewer.person
+        marks: dict[Mark, int | None] = {presence.mark_at_desk(person, self.socket): None}
+        for pk in self.watched if self.is_visible else ():
+            marks[presence.mark_in(pk, person, "staff", self.socket)] = pk
+        await self.be(marks)
+
+    async def look(self) -> None:
+        """Tell the page who is present, where that has changed."""
+        for pk in self.watched:
+            await self._tell_present(pk)
+
+    async def _tell_present(self, conversation_id: int) -> None:
+        known = await asyncio.to_thread(presence.as_json, conversation_id)
+        if self.closed or conversation_id not in self.watched:
+            return
+        if known != self.told.get(conversation_id):
+            self.told[conversation_id] = known
+            await self.reply(known)
 
     async def hear(self, event: dict[str, Any]) -> None:
         match event:
@@ -375,7 +440,9 @@ class DeskConsumer(LiveConsumer):
                 pass  # between us and the visitor's socket
             case {"type": "typing.changed", "person": self.viewer.person.pk}:
                 pass
-            case {"type": "ticket.changed", "conversation": pk} if pk != self.watched:
+            case {"type": "presence.changed", "conversation": pk}:
+                await self._tell_present(pk)
+            case {"type": "ticket.changed", "conversation": pk} if pk not in self.watched:
                 await self._tell_list(event)
             case _:
                 await self.reply(event)

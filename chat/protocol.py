@@ -7,8 +7,9 @@ that: a sender keeps its words until they are acknowledged.
     visitor → us   hello{token} · send{client_token, body, files?} · typing{typing} · seen{seq}
     us → visitor   ready{upto, you, handler} · ack{client_token, message} · events ·
                    refused{client_token, code, sentence, retry_after_seconds?}
-    staff → us     watch{conversation} · unwatch{} · typing{conversation, typing}
-    us → staff     ready{} · watching{conversation} · events
+    staff → us     watch{conversation} · watch{conversations} · unwatch{} · visible{visible} ·
+                   typing{conversation, typing}
+    us → staff     ready{} · watching{conversation} · watching{conversations} · events
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ TOKEN_MAX_CHARS = 200
 SEQ_MAX = 2**31 - 1
 ID_MAX = 2**63 - 1
 FILES_MAX = 100  # what an inbox can allow at most
+WATCHED_MAX = 8  # conversations that one page of the desk shows
 
 CLOSE_BAD_FRAME = 4400
 CLOSE_UNAUTHORIZED = 4401  # the token is wrong, expired or revoked
@@ -64,12 +66,22 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    conversation: int
+    """From now on these are shown, and no others. A page that shows one names it alone."""
+
+    conversations: tuple[int, ...]
+    is_one: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Unwatch:
     pass
+
+
+@dataclass(frozen=True, slots=True)
+class Visible:
+    """Is the page before somebody's eyes, or behind another?"""
+
+    visible: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +91,7 @@ class DeskTyping:
 
 
 VisitorFrame = Hello | Send | Typing | Seen
-DeskFrame = Watch | Unwatch | DeskTyping
+DeskFrame = Watch | Unwatch | Visible | DeskTyping
 
 
 def parse_visitor_frame(text: str | None) -> VisitorFrame:
@@ -117,9 +129,13 @@ def parse_desk_frame(text: str | None) -> DeskFrame:
     """
     match _fields(text):
         case {"type": "watch", "conversation": int(pk), **rest} if not rest:
-            return Watch(_within(pk, ID_MAX))
+            return Watch((_within(pk, ID_MAX),), is_one=True)
+        case {"type": "watch", "conversations": list(pks), **rest} if not rest:
+            return Watch(_ids(pks))
         case {"type": "unwatch", **rest} if not rest:
             return Unwatch()
+        case {"type": "visible", "visible": bool(visible), **rest} if not rest:
+            return Visible(visible)
         case {"type": "typing", "conversation": int(pk), "typing": bool(typing), **rest} if (
             not rest
         ):
@@ -188,6 +204,12 @@ def _uuids(texts: list[Any]) -> tuple[UUID, ...]:
     if len(texts) > FILES_MAX or not all(isinstance(text, str) for text in texts):
         raise BadFrame
     return tuple(_uuid(text) for text in texts)
+
+
+def _ids(numbers: list[Any]) -> tuple[int, ...]:
+    if len(numbers) > WATCHED_MAX or not all(isinstance(number, int) for number in numbers):
+        raise BadFrame
+    return tuple(_within(number, ID_MAX) for number in numbers)
 
 
 def _within(number: int, most: int) -> int:

@@ -9,6 +9,7 @@ import { openLive } from "./live.js";
 import { mailFrames } from "./mail_frame.js";
 import { keepNewTicket } from "./new_ticket.js";
 import { parse, replaceParts, sentenceOf } from "./parts.js";
+import { keepPresence } from "./presence.js";
 import { shortcuts } from "./shortcuts.js";
 import { keepTimeline } from "./timeline.js";
 import { showWriting } from "./writing.js";
@@ -30,7 +31,7 @@ function openTicket(pane) {
   composer = null;
   const { signal } = leave;
   if (!pane?.dataset.ticket) {
-    live.watch(null);
+    live.watch([]);
     return;
   }
   const timeline = keepTimeline(pane, live, {
@@ -50,7 +51,8 @@ function openTicket(pane) {
     },
   });
   showWriting(pane, live, { signal });
-  live.watch(Number(pane.dataset.conversation));
+  keepPresence(pane, live, { signal });
+  live.watch([Number(pane.dataset.conversation)]);
   timeline.grow();
 }
 

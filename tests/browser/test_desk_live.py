@@ -1,0 +1,82 @@
+"""Live chat at the desk: Maya and Bob at work, a visitor in the widget, each in a browser."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import NewPage
+from tests.browser.test_desk import AT_ONCE_MS, BOB, MAYA, editor, log_in, said
+from tests.browser.test_widget import box, open_chat, ticket_with, words, write
+from tests.stack import Stack
+
+pytestmark = [pytest.mark.browser, pytest.mark.stack]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _no_assistant(stack: Stack) -> Iterator[None]:
+    """Here people answer."""
+    stack.rows("UPDATE tickets_inbox SET assistant_on = false")
+    yield
+    stack.rows("UPDATE tickets_inbox SET assistant_on = true WHERE widget_key IS NOT NULL")
+
+
+def asked_in_widget(new_page: NewPage, stack: Stack) -> tuple[Page, str]:
+    """A visitor who has asked something, and where the desk shows it."""
+    (text,) = words("Which filter fits dripper")
+    visitor = open_chat(new_page())
+    write(visitor, text)
+    return visitor, f"/tickets/{ticket_with(stack, text)}/"
+
+
+def viewing(page: Page) -> Any:
+    return page.locator("[data-viewing]")
+
+
+def here(page: Page) -> Any:
+    return page.locator("[data-here]")
+
+
+def test_colleagues_see_each_other_at_a_ticket(new_page: NewPage, stack: Stack) -> None:
+    _visitor, address = asked_in_widget(new_page, stack)
+    maya, bob = log_in(new_page(), MAYA, address), log_in(new_page(), BOB, address)
+    expect(viewing(maya)).to_have_text("Bob Okafor is viewingBob", timeout=AT_ONCE_MS)
+    expect(viewing(bob)).to_contain_text("Maya Lindqvist is viewing", timeout=AT_ONCE_MS)
+
+    editor(bob).press_sequentially("The flat")
+    expect(viewing(maya)).to_contain_text("Bob Okafor is typing", timeout=AT_ONCE_MS)
+    maya.get_by_role("button", name="Solve").click()  # the head comes anew
+    expect(maya.get_by_role("button", name="Reopen")).to_be_visible()
+    expect(viewing(maya)).to_contain_text("Bob Okafor is")
+
+    bob.get_by_role("link", name="Parcel says delivered, nothing here").click()
+    expect(viewing(maya)).to_be_hidden(timeout=AT_ONCE_MS)
+    bob.go_back()
+    expect(viewing(maya)).to_be_visible(timeout=2 * AT_ONCE_MS)
+    bob.context.close()
+    expect(viewing(maya)).to_be_hidden(timeout=2 * AT_ONCE_MS)
+
+
+def test_staff_see_whether_the_visitor_is_here(new_page: NewPage, stack: Stack) -> None:
+    visitor, address = asked_in_widget(new_page, stack)
+    maya = log_in(new_page(), MAYA, address)
+    expect(here(maya)).to_have_text("Here now", timeout=AT_ONCE_MS)
+    visitor.context.close()
+    expect(here(maya)).to_have_text("Left this minute", timeout=2 * AT_ONCE_MS)
+
+
+def test_presence_is_back_after_redis_lost_everything(new_page: NewPage, stack: Stack) -> None:
+    _visitor, address = asked_in_widget(new_page, stack)
+    maya, bob = log_in(new_page(), MAYA, address), log_in(new_page(), BOB, address)
+    expect(viewing(maya)).to_be_visible(timeout=AT_ONCE_MS)
+    before = stack.pid("redis")
+    stack.kill("redis")
+    stack.wait_until(lambda: stack.pid("redis") != before)
+    expect(viewing(maya)).to_be_visible(timeout=45_000)
+    expect(here(maya)).to_have_text("Here now", timeout=45_000)
+    expect(viewing(bob)).to_be_visible(timeout=45_000)
+    expect(box(_visitor)).to_be_visible()
+    assert said(maya, "nothing").count() == 0
