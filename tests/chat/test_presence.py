@@ -146,8 +146,7 @@ async def test_after_redis_lost_everything_everybody_is_back(
         await said(tab, "Hello?")
         async with desk(alice, conversation):
             await wait_until(lambda: presence.is_here(conversation, person))
-            redis_client().flushdb()
-            assert not presence.is_here(conversation, person)
+            redis_client().flushdb()  # it takes a beat; then each is back by themselves
             await wait_until(lambda: presence.is_here(conversation, person))
             await wait_until(lambda: presence.at_desk() == {alice.person.pk})
             assert await names(conversation) == ["Alice"]
