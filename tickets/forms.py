@@ -82,6 +82,8 @@ class ComposerForm(forms.Form):
     client_token = forms.UUIDField(initial=uuid4, widget=forms.HiddenInput)
     cc = Addresses(required=False, max_length=ADDRESSES_MAX_CHARS)
     bcc = Addresses(required=False, max_length=ADDRESSES_MAX_CHARS)
+    # The last entry that the writer of a reply had before them.
+    seen_seq = forms.IntegerField(min_value=0, max_value=SEQ_MAX, required=False)
 
     def clean_body(self) -> str:
         has_files = bool(self.cleaned_data.get("file"))
@@ -90,6 +92,8 @@ class ComposerForm(forms.Form):
 
 class NewTicketForm(ComposerForm):
     """The first mail of a conversation, from one of `inboxes`, which all have an address."""
+
+    seen_seq = None  # type: ignore[assignment]  # there is nothing to have seen
 
     inbox = forms.TypedChoiceField(
         label=_("From"),

@@ -80,3 +80,73 @@ def test_presence_is_back_after_redis_lost_everything(new_page: NewPage, stack: 
     expect(viewing(bob)).to_be_visible(timeout=45_000)
     expect(box(_visitor)).to_be_visible()
     assert said(maya, "nothing").count() == 0
+
+
+def guard(page: Page) -> Any:
+    return page.locator("[data-guard]")
+
+
+def test_a_reply_is_held_back_when_the_customer_spoke_meanwhile(
+    new_page: NewPage, stack: Stack
+) -> None:
+    visitor, address = asked_in_widget(new_page, stack)
+    maya = log_in(new_page(), MAYA, address)
+    editor(maya).press_sequentially("The flat one.")
+    write(visitor, *words("Never mind", 2))
+    expect(guard(maya)).to_contain_text("wrote 2 messages since you began.", timeout=AT_ONCE_MS)
+    expect(maya.get_by_role("button", name="Send anyway")).to_be_hidden()
+
+    editor(maya).press("Control+Enter")
+    expect(maya.get_by_role("button", name="Send anyway")).to_be_visible()
+    expect(guard(maya).get_by_role("link", name="Show")).to_be_focused()
+    expect(editor(maya)).to_have_value("The flat one.")
+    assert said(maya, "The flat one.").count() == 0
+    maya.get_by_role("button", name="Send anyway").click()
+    expect(said(maya, "The flat one.")).to_have_count(1)
+    expect(guard(maya)).to_be_hidden()
+    expect(editor(maya)).to_have_value("")
+
+    editor(maya).press_sequentially("Another thing.")
+    write(visitor, *words("One more"))
+    expect(guard(maya)).to_contain_text("wrote since you began.", timeout=AT_ONCE_MS)
+    guard(maya).get_by_role("link", name="Show").press("Enter")
+    expect(guard(maya)).to_be_hidden()
+    expect(editor(maya)).to_be_focused()
+    editor(maya).press("Control+Enter")
+    expect(said(maya, "Another thing.")).to_have_count(1)
+
+
+def test_of_two_colleagues_who_answer_one_hears_of_the_other_first(
+    new_page: NewPage, stack: Stack
+) -> None:
+    _visitor, address = asked_in_widget(new_page, stack)
+    maya, bob = log_in(new_page(), MAYA, address), log_in(new_page(), BOB, address)
+    editor(bob).fill("Size 02.")
+    # Bob's page hears of nothing: only the server can know.
+    bob.route("**/timeline/*", lambda route: route.abort())
+    editor(maya).fill("Size 01.")
+    editor(maya).press("Control+Enter")
+    expect(said(maya, "Size 01.")).to_be_visible()
+    editor(bob).press("Control+Enter")
+    expect(guard(bob)).to_contain_text("Maya Lindqvist wrote since you began.")
+    bob.unroute("**/timeline/*")
+    guard(bob).get_by_role("link", name="Show").click()
+    expect(said(bob, "Size 01.")).to_be_visible()
+    expect(editor(bob)).to_have_value("Size 02.")
+
+
+def test_the_guard_stands_without_a_script_too(new_page: NewPage, stack: Stack) -> None:
+    visitor, address = asked_in_widget(new_page, stack)
+    plain = log_in(new_page(java_script_enabled=False), MAYA, address)
+    (text,) = words("Never mind")
+    write(visitor, text)
+    expect(visitor.locator("helpdesk-widget .unsent")).to_have_count(0)
+    stack.wait_until(lambda: stack.rows("SELECT 1 FROM tickets_message WHERE body = %s", text))
+    editor(plain).fill("The flat one.")
+    plain.get_by_role("button", name="Send", exact=True).click()
+    expect(guard(plain)).to_contain_text("wrote since you began.")
+    expect(said(plain, text)).to_be_visible()
+    expect(editor(plain)).to_have_value("The flat one.")
+    plain.get_by_role("button", name="Send anyway").click()
+    expect(said(plain, "The flat one.")).to_have_count(1)
+    expect(guard(plain)).to_be_hidden()

@@ -7,7 +7,13 @@ from tickets.operations.assistant import (
     post_answer,
     switch_assistant,
 )
-from tickets.operations.conversations import mark_read, post_note, post_reply, start_chat
+from tickets.operations.conversations import (
+    MovedOn,
+    mark_read,
+    post_note,
+    post_reply,
+    start_chat,
+)
 from tickets.operations.moving import move_message
 from tickets.operations.opening import open_ticket_by_mail
 from tickets.operations.taking_back import Draft, take_back
@@ -15,6 +21,7 @@ from tickets.operations.tickets import assign_ticket, mark_seen, reopen_ticket, 
 
 __all__ = [
     "Draft",
+    "MovedOn",
     "ask_for_human",
     "assign_ticket",
     "hand_over",

@@ -14,6 +14,7 @@ from django.views.decorators.http import require_safe
 from tickets.access import Viewer, access_ticket, assignable_users, viewer_for
 from tickets.forms import ComposerForm, TimelineForm
 from tickets.models import EmailAddress, Participant, Ticket
+from tickets.operations import MovedOn
 from tickets.queries import previous_tickets
 from tickets.views.entries import earlier_entries, latest_entries
 from tickets.views.frame import DeskRequest, desk_page, frame, place_query
@@ -48,11 +49,12 @@ def show_ticket(
     form: ComposerForm,
     *,
     kind: str = "reply",
+    guard: MovedOn | None = None,
     status: int = 200,
 ) -> HttpResponse:
-    """The ticket page with this composer in it."""
+    """The ticket page with this composer in it, and with this guard above it."""
     context = about_ticket(viewer, ticket) | _pane(request, viewer, ticket)
-    context |= {"form": form, "kind": kind, "place_query": place_query(request)}
+    context |= {"form": form, "kind": kind, "guard": guard, "place_query": place_query(request)}
     if request.htmx and request.htmx.target == "ticket":
         context["viewer"] = viewer
         return render(request, "tickets/_ticket.html", context, status=status)

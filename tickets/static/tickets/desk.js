@@ -37,8 +37,8 @@ function openTicket(pane) {
   const timeline = keepTimeline(pane, live, {
     signal,
     onEntries(entries) {
-      const names = entries.map((entry) => entry.dataset.byCustomer).filter(Boolean);
-      if (names.length) composer?.heard(names.at(-1));
+      const names = entries.map((entry) => entry.dataset.replyBy).filter(Boolean);
+      composer?.heard(Number(entries.at(-1).dataset.seq), names);
     },
     onTakenBack: (draft) => composer?.takeBack(draft),
     onRefused: (sentence) => composer?.say(sentence),
@@ -49,6 +49,7 @@ function openTicket(pane) {
       timeline.toEnd();
       timeline.grow();
     },
+    onMovedOn: timeline.grow,
   });
   showWriting(pane, live, { signal });
   keepPresence(pane, live, { signal });
