@@ -15,6 +15,7 @@ from rest_framework.views import APIView
 from attachments.api import UploadMixin, UploadsMixin
 from attachments.links import link_to
 from attachments.uploads import PIECE_BYTES, Limits
+from chat import presence
 from chat.access import Visit, WrongOrigin, access_inbox
 from chat.operations import count_upload, resume_session, send_from_visitor, start_session
 from chat.protocol import FILES_MAX, FRAME_MAX_CHARS, SEQ_MAX
@@ -137,7 +138,11 @@ class VisitView(WidgetView):
 
 class MessagesView(VisitView):
     def get(self, request: Request, key: str) -> Response:
-        return Response(page_after(self.visit, valid(After, request.query_params)["after"]))
+        page = page_after(self.visit, valid(After, request.query_params)["after"])
+        # Whoever polls is here, too. A widget that has a socket, and asks now and then, ends both.
+        person, pk = self.visit.viewer.person, self.visit.conversation_id
+        presence.mark([presence.mark_in(pk, person, "customer", presence.POLL)])
+        return Response(page)
 
     def post(self, request: Request, key: str) -> Response:
         new = valid(NewMessage, request.data)

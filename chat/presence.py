@@ -27,13 +27,18 @@ log = logging.getLogger(__name__)
 ALIVE_SECONDS = 30  # a socket counts for so long after its last beat
 KEPT_SECONDS = 86_400  # that somebody has gone is remembered for a day
 DESK_KEY = "presence:desk"
+SINCE_KEY = "presence:since"  # when Redis knew nobody
+SETTLED_SECONDS = 60  # from then on it knows everybody
+POLL = "poll"  # the socket of a widget that has none
 
-# KEYS: a set for each of the members ARGV[3…]. ARGV[1]: how long they count, ARGV[2]: are kept.
+# KEYS: a set for each of the members ARGV[4…]. ARGV[1]: how long they count, ARGV[2]: are kept,
+# ARGV[3]: where it is noted since when anybody is known.
 MARK = """
 local time = redis.call('TIME')
 local now = time[1] + time[2] / 1000000
+redis.call('SET', ARGV[3], string.format('%.3f', now), 'NX')
 for place, key in ipairs(KEYS) do
-    redis.call('ZADD', key, string.format('%.3f', now + ARGV[1]), ARGV[place + 2])
+    redis.call('ZADD', key, string.format('%.3f', now + ARGV[1]), ARGV[place + 3])
     redis.call('ZREMRANGEBYSCORE', key, '-inf', string.format('(%.3f', now - ARGV[2]))
     redis.call('EXPIRE', key, ARGV[2])
 end
@@ -42,9 +47,14 @@ end
 UNMARK = """
 local time = redis.call('TIME')
 for place, key in ipairs(KEYS) do
-    redis.call('ZREM', key, ARGV[place + 2])
-    local gone = string.match(ARGV[place + 2], '^customer:%d+:')
+    redis.call('ZREM', key, ARGV[place + 3])
+    local gone = string.match(ARGV[place + 3], '^customer:%d+:')
     if gone then
+        for _, polled in ipairs(redis.call('ZRANGE', key, 0, -1)) do
+            if string.sub(polled, 1, #gone + 5) == gone .. 'poll:' then
+                redis.call('ZREM', key, polled)
+            end
+        end
         redis.call('ZADD', key, string.format('%.3f', time[1] + time[2] / 1000000), gone .. ':')
         redis.call('EXPIRE', key, ARGV[2])
     end
@@ -121,6 +131,27 @@ def gone_since(conversation_id: int, person_id: int) -> datetime | None:
     return next(iter(found), None)
 
 
+def nobody_here_for(conversation_id: int, seconds: float) -> bool:
+    """Has no customer had this conversation open for so long?
+
+    Not while Redis is away, and not for a while after it lost everything: whoever is taken for gone
+    must be so for certain.
+    """
+    try:
+        with asking_redis():
+            moment, _micros = redis_client().time()
+            since = cast("bytes | None", redis_client().get(SINCE_KEY))
+        known = [one for one in _known(_key(conversation_id)) if one.role == "customer"]
+    except AWAY as error:
+        log.warning("presence not read: %s", error)
+        return False
+    if since is None or moment - float(since) < SETTLED_SECONDS:
+        return False
+    return all(
+        one.gone_at is not None and moment - one.gone_at.timestamp() > seconds for one in known
+    )
+
+
 def at_desk() -> set[int]:
     """The people who have a page of the desk open."""
     return {one.person_id for one in _present(DESK_KEY) if one.is_here}
@@ -153,11 +184,15 @@ def _key(conversation_id: int) -> str:
 
 def _present(key: str) -> list[Present]:
     try:
-        with asking_redis():
-            now, members = _read()([key], [], redis_client())
+        return _known(key)
     except AWAY as error:
         log.warning("presence not read: %s", error)
         return []
+
+
+def _known(key: str) -> list[Present]:
+    with asking_redis():
+        now, members = _read()([key], [], redis_client())
     latest: dict[int, tuple[float, Role, str]] = {}
     for member, score in zip(members[::2], members[1::2], strict=True):
         role, person, _socket, name = member.decode().split(":", 3)
@@ -179,7 +214,7 @@ def _run(script: Callable[[], Script], marks: Iterable[Mark]) -> None:
     marks = list(marks)
     if not marks:
         return
-    given = [ALIVE_SECONDS, KEPT_SECONDS, *(one.member for one in marks)]
+    given = [ALIVE_SECONDS, KEPT_SECONDS, SINCE_KEY, *(one.member for one in marks)]
     try:
         with asking_redis():
             script()([one.key for one in marks], given, redis_client())

@@ -87,7 +87,7 @@ class UserAdmin(DjangoUserAdmin[User]):
     readonly_fields = ("last_login", "joined_at")
     filter_horizontal = ("groups", "user_permissions")
     fieldsets = (
-        (None, {"fields": ("email", "password", "signature")}),
+        (None, {"fields": ("email", "password", "signature", "away", "chat_cap")}),
         (_("Permissions"), {"fields": ("is_active", "is_superuser", "groups", "user_permissions")}),
         (_("Dates"), {"fields": ("last_login", "joined_at")}),
     )
@@ -163,7 +163,8 @@ class InboxForm(forms.ModelForm[Inbox]):
             *("name", "address", "from_name", "teams", "signature", "quotes_history"),
             *("new_ticket_after_days", "acknowledges", "acknowledgement", "acknowledgement_away"),
             *("language", "time_zone", "widget_key", "allowed_origins", "greeting"),
-            *("assistant_on", "file_max_mb", "files_max", "visitor_types"),
+            *("assistant_on", "previews_typing", "assigns_chats"),
+            *("file_max_mb", "files_max", "visitor_types"),
         )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -216,7 +217,12 @@ class InboxAdmin(admin.ModelAdmin[Inbox]):
         ),
         (
             _("Chat"),
-            {"fields": ("widget_key", "snippet", "allowed_origins", "greeting", "assistant_on")},
+            {
+                "fields": (
+                    *("widget_key", "snippet", "allowed_origins", "greeting", "assistant_on"),
+                    *("previews_typing", "assigns_chats"),
+                )
+            },
         ),
         (_("Files"), {"fields": ("file_max_mb", "files_max", "visitor_types")}),
     )

@@ -311,6 +311,20 @@ class AssignForm(forms.Form):
     assignee = forms.IntegerField(required=False)  # none: nobody's
 
 
+class HandForm(forms.Form):
+    """Whom a ticket goes to, as user-7 or team-3, and a note for them."""
+
+    to = forms.RegexField(r"^(user|team)-\d{1,9}$", required=False)
+    note = forms.CharField(strip=False, required=False)
+    client_token = forms.UUIDField(required=False)
+
+    def clean(self) -> dict[str, Any]:
+        words = super().clean() or {}
+        kind, _dash, pk = words.get("to", "").partition("-")
+        given = {"note": words.get("note", ""), "client_token": words.get("client_token")}
+        return {**given, f"{kind}_id": int(pk)} if pk else given
+
+
 class SeqForm(forms.Form):
     """A place in a timeline."""
 

@@ -24,8 +24,11 @@ from tickets.models import (
     TicketCount,
 )
 
-View = Literal["yours", "unassigned", "open", "waiting", "undelivered", "solved"]
-VIEWS: tuple[View, ...] = ("yours", "unassigned", "open", "waiting", "undelivered", "solved")
+View = Literal["live", "yours", "unassigned", "open", "waiting", "undelivered", "solved"]
+VIEWS: tuple[View, ...] = (
+    *("live", "yours", "unassigned", "open"),
+    *("waiting", "undelivered", "solved"),
+)
 
 PAGE_ROWS = 50
 SEARCH_ROWS = 50
@@ -36,26 +39,29 @@ SEARCH_DEPTH_ROWS = 400
 SIGNATURE_MAX_BYTES = 20_000
 SIGNATURE_MAX_PX = 200  # on either side
 
+LIVE_MARK = "live_"  # in an address
 Status = Ticket.Status
 
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """Where a page of the list ended: the moment its view sorts by, and the ticket's number."""
+    """Where a page of the list ended: the moment its view sorts by, and the ticket's number; and
+    whether that was among those who wait live, where they come first."""
 
     moment: datetime
     number: int
+    live: bool = False
 
     def __str__(self) -> str:
-        return f"{self.moment.isoformat()}_{self.number}"
+        return f"{LIVE_MARK if self.live else ''}{self.moment.isoformat()}_{self.number}"
 
     @classmethod
     def parse(cls, text: str) -> Cursor | None:
         """The cursor written as `text`; None if it is none of ours."""
-        moment, _, number = text.rpartition("_")
+        moment, _, number = text.removeprefix(LIVE_MARK).rpartition("_")
         try:
             at = datetime.fromisoformat(moment)
-            return cls(at, int(number)) if at.tzinfo else None
+            return cls(at, int(number), text.startswith(LIVE_MARK)) if at.tzinfo else None
         except ValueError:
             return None
 
@@ -85,7 +91,8 @@ def list_tickets(
     after: Cursor | None = None,
     rows: int = PAGE_ROWS,
 ) -> Page:
-    """One page of a view: open ones longest waiting first, the others latest first.
+    """One page of a view: of open ones those who wait live, then the longest waiting; of others the
+    latest first.
 
     A page is one walk along the index of its view, whatever the number of tickets and
     however deep the page.
@@ -102,13 +109,37 @@ def list_tickets(
             tickets, field, latest_first = tickets.filter(status="solved"), "solved_at", True
         case "undelivered":
             tickets, field, latest_first = with_undelivered(tickets), "last_message_at", True
+        case "live":
+            tickets = tickets.filter(status="open", live=True)
+            return _page(tickets, "waiting_since", latest_first=False, after=after, rows=rows)
         case _:
-            tickets, field, latest_first = tickets.filter(status="open"), "waiting_since", False
-    if view == "yours":
-        tickets = tickets.filter(assignee=viewer.user)
-    elif view == "unassigned":
-        tickets = tickets.filter(assignee=None)
+            tickets = tickets.filter(status="open")
+            return _live_first(_of_view(tickets, viewer, view), after=after, rows=rows)
     return _page(tickets, field, latest_first=latest_first, after=after, rows=rows)
+
+
+def _of_view(tickets: QuerySet[Ticket], viewer: Viewer, view: View) -> QuerySet[Ticket]:
+    if view == "yours":
+        return tickets.filter(assignee=viewer.user)
+    if view == "unassigned":
+        return tickets.filter(assignee=None)
+    return tickets
+
+
+def _live_first(tickets: QuerySet[Ticket], *, after: Cursor | None, rows: int) -> Page:
+    """Open tickets, those who wait live before the others."""
+    if after is not None:
+        beyond = Q(waiting_since__gt=after.moment) | Q(
+            waiting_since=after.moment, number__gt=after.number
+        )
+        if after.live:
+            # They are few: to walk over those of the pages before costs next to nothing.
+            tickets = tickets.filter(Q(live=False) | beyond)
+        else:
+            # The second condition bounds the index walk, the third settles equal moments.
+            tickets = tickets.filter(live=False, waiting_since__gte=after.moment).filter(beyond)
+    found = list(tickets.order_by("-live", "waiting_since", "number")[: rows + 1])
+    return _cut(found, rows, "waiting_since")
 
 
 def with_undelivered(tickets: QuerySet[Ticket]) -> QuerySet[Ticket]:
@@ -138,10 +169,14 @@ def _page(
             Q(**{f"{field}__{side}": after.moment}) | Q(**{f"number__{side}": after.number})
         )
     found = list(tickets.order_by(f"{sign}{field}", f"{sign}number")[: rows + 1])
+    return _cut(found, rows, field)
+
+
+def _cut(found: list[Ticket], rows: int, field: str) -> Page:
     if len(found) <= rows:
         return Page(found, None)
     last = found[rows - 1]
-    return Page(found[:rows], Cursor(getattr(last, field), last.number))
+    return Page(found[:rows], Cursor(getattr(last, field), last.number, last.live))
 
 
 def count_tickets(viewer: Viewer, inbox_ids: Sequence[int] | None = None) -> Counts:

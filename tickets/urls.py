@@ -30,6 +30,7 @@ ticket = [
     path("reply/", acts.reply, name="reply"),
     path("note/", acts.note, name="note"),
     path("assign/", acts.assign, name="assign"),
+    path("hand/", acts.hand, name="hand"),
     path("solve/", acts.solve, name="solve"),
     path("reopen/", acts.reopen, name="reopen"),
     path("seen/", acts.seen, name="seen"),

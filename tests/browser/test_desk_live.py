@@ -150,3 +150,29 @@ def test_the_guard_stands_without_a_script_too(new_page: NewPage, stack: Stack) 
     plain.get_by_role("button", name="Send anyway").click()
     expect(said(plain, "The flat one.")).to_have_count(1)
     expect(guard(plain)).to_be_hidden()
+
+
+def test_a_live_chat_comes_first_is_taken_and_handed_over_with_a_note(
+    new_page: NewPage, stack: Stack
+) -> None:
+    maya = log_in(new_page(), MAYA)
+    before = maya.locator("[data-count=live]")
+    expect(before).to_be_visible()
+    count = int(before.inner_text().split()[0])
+    _visitor, address = asked_in_widget(new_page, stack)
+    expect(before).to_contain_text(str(count + 1), timeout=2 * AT_ONCE_MS)
+    first = maya.locator(".row").filter(has_text="Live ·")
+    expect(first).to_have_count(count + 1)
+    assert maya.locator(".row").first.inner_text().count("Live") == 1
+
+    maya.locator(f".row-link[href^='{address}']").click()
+    maya.get_by_role("button", name="Take").click()
+    expect(maya.get_by_text("You took this")).to_be_visible()
+    expect(maya.get_by_role("button", name="Take")).to_have_count(0)
+    maya.locator("[data-menu=hand] summary").click()
+    maya.get_by_label("Hand over to").select_option(label="Bob Okafor")
+    maya.get_by_label("Note, for staff only").fill("He wants ten of them.")
+    maya.get_by_role("button", name="Hand over").click()
+    expect(maya.get_by_text("You gave this to Bob Okafor")).to_be_visible()
+    expect(said(maya, "He wants ten of them.")).to_be_visible()
+    expect(maya.locator("[data-menu=hand]")).not_to_have_attribute("open", "")

@@ -14,7 +14,7 @@ from tickets.models import Message, Ticket
 
 READ = ("", "timeline/", "messages/1/", "messages/1/original/", "about/")
 WRITE = (
-    *("reply/", "note/", "assign/", "solve/", "reopen/", "seen/"),
+    *("reply/", "note/", "assign/", "hand/", "solve/", "reopen/", "seen/"),
     "messages/1/deliver/",
     "messages/1/take-back/",
     "messages/1/move/",

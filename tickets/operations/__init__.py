@@ -14,6 +14,8 @@ from tickets.operations.conversations import (
     post_reply,
     start_chat,
 )
+from tickets.operations.handing import hand_ticket_to
+from tickets.operations.live import nobody_waits, share_chat
 from tickets.operations.moving import move_message
 from tickets.operations.opening import open_ticket_by_mail
 from tickets.operations.taking_back import Draft, take_back
@@ -25,15 +27,18 @@ __all__ = [
     "ask_for_human",
     "assign_ticket",
     "hand_over",
+    "hand_ticket_to",
     "mark_read",
     "mark_seen",
     "may_answer",
     "move_message",
+    "nobody_waits",
     "open_ticket_by_mail",
     "post_answer",
     "post_note",
     "post_reply",
     "reopen_ticket",
+    "share_chat",
     "solve_ticket",
     "start_chat",
     "switch_assistant",

@@ -14,11 +14,12 @@ from django.views.decorators.http import require_POST
 from attachments.uploads import upload_json
 from helpdesk.lib.errors import Refused
 from tickets.access import Viewer, access_ticket, viewer_for
-from tickets.forms import AssignForm, ComposerForm, MoveForm, SeqForm
+from tickets.forms import AssignForm, ComposerForm, HandForm, MoveForm, SeqForm
 from tickets.models import Message
 from tickets.operations import (
     MovedOn,
     assign_ticket,
+    hand_ticket_to,
     mark_seen,
     move_message,
     post_note,
@@ -53,6 +54,18 @@ def assign(request: DeskRequest, number: int) -> HttpResponse:
     if not form.is_valid():
         raise Refused(_("Choose someone from the list."))
     assign_ticket(viewer, number, form.cleaned_data["assignee"])
+    return _about(request, number)
+
+
+@require_POST
+@desk_page
+def hand(request: DeskRequest, number: int) -> HttpResponse:
+    """Give it to a colleague or a team, with a note."""
+    viewer = viewer_for(request.user)
+    form = HandForm(request.POST)
+    if not form.is_valid():
+        raise Refused(_("Choose a colleague or a team."))
+    hand_ticket_to(viewer, number, **form.cleaned_data)
     return _about(request, number)
 
 

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import uuid4
 
 from django.conf import settings
 from django.contrib.postgres.expressions import ArraySubquery
 from django.db.models import OuterRef, QuerySet, Subquery
+from django.db.models.functions import JSONObject
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
-from tickets.access import Viewer, access_ticket, assignable_users, viewer_for
+from tickets.access import (
+    Viewer,
+    access_ticket,
+    assignable_users,
+    seeing_teams,
+    viewer_for,
+)
 from tickets.forms import ComposerForm, TimelineForm
 from tickets.models import EmailAddress, Participant, Ticket
 from tickets.operations import MovedOn
@@ -95,21 +103,26 @@ def about_ticket(viewer: Viewer, ticket: Ticket) -> dict[str, Any]:
             (seat for seat in seats if seat.person_id == ticket.requester_id), None
         ),
         "assignable": list(assignable_users(ticket.inbox)),
+        "teams": vars(seats[0])["teams"] if seats else [],
+        "hand_token": uuid4(),
         "previous": previous_tickets(viewer, ticket),
         "continued_in": vars(seats[0])["continued_in"] if seats else [],
     }
 
 
 def _seats(ticket: Ticket) -> QuerySet[Participant]:
-    """Who takes part, and with each, to save a query, which tickets continue this one."""
+    """Who takes part, and with each, to save queries, which tickets continue this one and which
+    teams see it."""
     later = Ticket.objects.filter(continues=ticket.number).order_by("number")
     primary = EmailAddress.objects.filter(person=OuterRef("person"), is_primary=True)
     seats = Participant.objects.filter(conversation=ticket.conversation_id, left_at=None)
+    teams = seeing_teams(ticket.inbox)
     return (
         seats.select_related("person")
         .annotate(
             address=Subquery(primary.values("address")[:1]),
             continued_in=ArraySubquery(later.values("number")),
+            teams=ArraySubquery(teams.values(team=JSONObject(pk="pk", name="name"))),
         )
         .order_by("pk")
     )
