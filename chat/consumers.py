@@ -35,7 +35,7 @@ from chat.heartbeat import heart
 from chat.operations import resume_session, send_from_visitor
 from chat.presence import Mark
 from chat.protocol import BadFrame, DeskTyping, Hello, Seen, Send, Typing, Unwatch, Visible, Watch
-from chat.queries import standing
+from chat.queries import previews_typing, standing
 from chat.tokens import WrongToken
 from helpdesk.lib.addresses import address_of
 from helpdesk.lib.errors import NotFound, Refused, SlowDown
@@ -51,6 +51,7 @@ RECHECK_SECONDS = 15
 RECHECK_MAX_SECONDS = 30
 HELLO_SECONDS = 10  # how long a socket may stay open without saying whose it is
 TYPING_SECONDS = 1  # "is typing" is passed on at most this often
+PREVIEW_SECONDS = 0.5  # and what is being typed
 LIST_SECONDS = 0.3  # and "this list is out of date"
 FRAMES_A_SECOND = 20  # a widget sends far fewer; what sends more is no widget
 FRAMES_AT_ONCE = 60
@@ -243,6 +244,11 @@ class VisitorConsumer(LiveConsumer):
     token = ""
     hello_timer: asyncio.TimerHandle
     goodbye: asyncio.Task[None]
+    previews = False  # whether staff see what is typed
+    previews_asked_at = -float("inf")
+    text: str | None = None  # what they have not been shown yet
+    text_timer: asyncio.TimerHandle | None = None
+    text_task: asyncio.Task[None]
 
     async def connected(self) -> None:
         self.key = self.scope["path"].strip("/").rpartition("/")[2]
@@ -256,6 +262,8 @@ class VisitorConsumer(LiveConsumer):
     async def disconnect(self, code: int) -> None:
         if hasattr(self, "hello_timer"):
             self.hello_timer.cancel()
+        if self.text_timer is not None:
+            self.text_timer.cancel()
 
     async def enter(self) -> None:
         self.visit = await stored(self._enter)
@@ -281,11 +289,15 @@ class VisitorConsumer(LiveConsumer):
                 await self._hello(token)
             case Send():
                 await self._send(frame)
-            case Typing(typing):
+            case Typing(typing, text):
                 person = self.visit.viewer.person
                 await self.tell_typing(
                     self.visit.conversation_id, person, "customer", typing=typing
                 )
+                if not typing:
+                    self.text = None
+                elif text:
+                    await self._show_text(text)
             case Seen(seq):
                 await stored(mark_read, self.visit.viewer, self.visit.conversation_id, seq)
 
@@ -311,6 +323,7 @@ class VisitorConsumer(LiveConsumer):
 
     async def _send(self, frame: Send) -> None:
         client_token = frame.client_token
+        self.text = None  # it is a message now
         try:
             message = await stored(
                 send_from_visitor,
@@ -328,6 +341,38 @@ class VisitorConsumer(LiveConsumer):
             )
         else:
             await self.reply(protocol.ack(client_token, events.as_json(message)))
+
+    async def _show_text(self, text: str) -> None:
+        """Let staff see what is being typed, where the inbox wants that. It is kept nowhere."""
+        moment = time.monotonic()
+        if moment - self.previews_asked_at > RECHECK_SECONDS:  # the switch may have been turned
+            self.previews_asked_at = moment
+            self.previews = await stored(previews_typing, self.visit.inbox_id)
+        if not self.previews:
+            return
+        self.text = text
+        if self.text_timer is None:
+            await self._tell_text()
+            loop = asyncio.get_running_loop()
+            self.text_timer = loop.call_later(PREVIEW_SECONDS, self._text_is_late)
+
+    async def _tell_text(self) -> None:
+        text, self.text = self.text, None
+        event = {
+            "type": "typing.preview",
+            "conversation": self.visit.conversation_id,
+            "person": self.visit.viewer.person.pk,
+            "name": self.visit.viewer.person.name,
+            "text": text,
+        }
+        await ring_async(events.staff(self.visit.conversation_id), event)
+
+    def _text_is_late(self) -> None:
+        self.text_timer = None
+        if self.text is not None and not self.closed:
+            loop = asyncio.get_running_loop()
+            self.text_task = loop.create_task(self._tell_text())
+            self.text_timer = loop.call_later(PREVIEW_SECONDS, self._text_is_late)
 
     def _show_out(self) -> None:
         self.goodbye = asyncio.get_running_loop().create_task(

@@ -4,7 +4,8 @@ What a browser sends is parsed here and nowhere else; anything that is not exact
 these frames is a BadFrame, and the socket is closed with CLOSE_BAD_FRAME. Nothing is lost by
 that: a sender keeps its words until they are acknowledged.
 
-    visitor → us   hello{token} · send{client_token, body, files?} · typing{typing} · seen{seq}
+    visitor → us   hello{token} · send{client_token, body, files?} · typing{typing, text?} ·
+                   seen{seq}
     us → visitor   ready{upto, you, handler} · ack{client_token, message} · events ·
                    refused{client_token, code, sentence, retry_after_seconds?}
     staff → us     watch{conversation} · watch{conversations} · unwatch{} · visible{visible} ·
@@ -27,6 +28,7 @@ TOKEN_MAX_CHARS = 200
 SEQ_MAX = 2**31 - 1
 ID_MAX = 2**63 - 1
 FILES_MAX = 100  # what an inbox can allow at most
+PREVIEW_MAX_CHARS = 500  # of what a visitor types before it is sent
 WATCHED_MAX = 8  # conversations that one page of the desk shows
 
 CLOSE_BAD_FRAME = 4400
@@ -56,7 +58,10 @@ class Send:
 
 @dataclass(frozen=True, slots=True)
 class Typing:
+    """`text` is what stands in the box, where the inbox shows it to staff."""
+
     typing: bool
+    text: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +117,10 @@ def parse_visitor_frame(text: str | None) -> VisitorFrame:
             return Send(_uuid(token), body, _uuids(files))
         case {"type": "typing", "typing": bool(typing), **rest} if not rest:
             return Typing(typing)
+        case {"type": "typing", "typing": bool(typing), "text": str(text), **rest} if not rest:
+            if len(text) > PREVIEW_MAX_CHARS:
+                raise BadFrame
+            return Typing(typing, text)
         case {"type": "seen", "seq": int(seq), **rest} if not rest:
             return Seen(_within(seq, SEQ_MAX))
         case {"type": "hello", "token": str(token), **rest} if not rest:

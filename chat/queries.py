@@ -71,4 +71,11 @@ def widget_config(inbox: Inbox) -> dict[str, Any]:
         "assistant": assistant_is_on(inbox.pk),
         "message_max_chars": settings.VISITOR_MESSAGE_MAX_CHARS,
         "files_max": inbox.files_max,
+        # Staff see what is typed before it is sent: then the widget says so, and sends it.
+        "preview": inbox.previews_typing,
     }
+
+
+def previews_typing(inbox_id: int) -> bool:
+    """Do staff see in this inbox what visitors type?"""
+    return Inbox.objects.filter(pk=inbox_id, previews_typing=True).exists()

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
+from websockets.sync.client import connect
+from websockets.typing import Origin
 
 from tests.browser.conftest import NewPage
-from tests.browser.test_desk import AT_ONCE_MS, BOB, MAYA, editor, log_in, said
+from tests.browser.test_desk import AT_ONCE_MS, BOB, MAYA, Customer, editor, log_in, said
 from tests.browser.test_widget import box, open_chat, ticket_with, words, write
 from tests.stack import Stack
 
@@ -176,3 +179,26 @@ def test_a_live_chat_comes_first_is_taken_and_handed_over_with_a_note(
     expect(maya.get_by_text("You gave this to Bob Okafor")).to_be_visible()
     expect(said(maya, "He wants ten of them.")).to_be_visible()
     expect(maya.locator("[data-menu=hand]")).not_to_have_attribute("open", "")
+
+
+def test_staff_see_what_a_visitor_types_where_the_inbox_wants_it(
+    new_page: NewPage, stack: Stack
+) -> None:
+    stack.rows("UPDATE tickets_inbox SET previews_typing = true")
+    customer = Customer(stack)
+    customer.says(*words("Which filter fits dripper"))
+    (number,) = stack.row("SELECT max(number) FROM tickets_ticket")
+    maya = log_in(new_page(), MAYA, f"/tickets/{number}/")
+    path = f"{stack.base_url.replace('http', 'ws', 1)}/ws/widget/{stack.widget_key}/"
+    with connect(path, origin=Origin(stack.base_url)) as socket:
+        socket.send(json.dumps({"type": "hello", "token": customer.token}))
+        while json.loads(socket.recv(5))["type"] != "ready":
+            pass
+        expect(here(maya)).to_have_text("Here now")
+        typed = {"type": "typing", "typing": True, "text": "The <b>one"}
+        socket.send(json.dumps(typed))
+        shown = maya.locator("[data-live] .bubble-preview")
+        expect(shown).to_have_text("The <b>one", timeout=AT_ONCE_MS)
+        socket.send(json.dumps({"type": "typing", "typing": False}))
+        expect(shown).to_have_count(0, timeout=AT_ONCE_MS)
+    stack.rows("UPDATE tickets_inbox SET previews_typing = false")

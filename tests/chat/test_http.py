@@ -84,6 +84,7 @@ def test_the_config_says_who_answers_and_how_much_one_may_write(inbox: Inbox) ->
         "assistant": False,
         "message_max_chars": 5_000,
         "files_max": 15,
+        "preview": False,
     }
 
 

@@ -33,6 +33,7 @@ TOKEN = "6f1b1c1e-6a3e-4f2a-9a51-0d3f6b1f9a10"
             Send(UUID(TOKEN), "", (UUID(TOKEN),)),
         ),
         ({"type": "typing", "typing": False}, Typing(False)),
+        ({"type": "typing", "typing": True, "text": "The fl"}, Typing(True, "The fl")),
         ({"type": "seen", "seq": 7}, Seen(7)),
     ],
 )
@@ -90,6 +91,8 @@ BAD = [
         json.dumps({"type": "send", "client_token": TOKEN, "body": "", "files": [TOKEN] * 101}),
         json.dumps({"type": "send", "client_token": TOKEN, "body": "", "files": [], "x": 1}),
         json.dumps({"type": "send", "client_token": TOKEN, "body": "x" * FRAME_MAX_CHARS}),
+        json.dumps({"type": "typing", "typing": True, "text": "x" * 501}),
+        json.dumps({"type": "typing", "typing": True, "text": 7}),
         json.dumps({"type": "seen", "seq": -1}),
         json.dumps({"type": "seen", "seq": True}),
         json.dumps({"type": "seen", "seq": 1.0}),
