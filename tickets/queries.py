@@ -6,11 +6,12 @@ import re
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal
 
 from django.contrib.postgres.search import SearchQuery
 from django.db.models import Exists, OuterRef, Q, QuerySet, Sum
+from django.utils.timezone import now
 
 from helpdesk.lib.text import fold, words_of
 from tickets.access import Viewer, visible_inboxes, visible_tickets
@@ -31,6 +32,8 @@ VIEWS: tuple[View, ...] = (
 )
 
 PAGE_ROWS = 50
+CHATS_AT_HAND = 12
+CHAT_GOES_ON = timedelta(days=1)  # after its last words, although it was answered
 SEARCH_ROWS = 50
 # Messages looked at for one search: enough for a full page when most of them are of one ticket.
 SEARCH_DEPTH_ROWS = 400
@@ -140,6 +143,29 @@ def _live_first(tickets: QuerySet[Ticket], *, after: Cursor | None, rows: int) -
             tickets = tickets.filter(live=False, waiting_since__gte=after.moment).filter(beyond)
     found = list(tickets.order_by("-live", "waiting_since", "number")[: rows + 1])
     return _cut(found, rows, "waiting_since")
+
+
+def chats_at_hand(viewer: Viewer) -> list[Ticket]:
+    """Chats that ask for this person: theirs that go on, those that wait first; then those that
+    wait for anybody. At most CHATS_AT_HAND of each."""
+    chats = _with_people(visible_tickets(viewer)).filter(conversation__channel="chat")
+    mine = chats.filter(assignee=viewer.user)
+    waiting = mine.filter(status="open").order_by("-live", "waiting_since", "number")
+    # The index of waiting tickets is by their last words: so they are looked through by day.
+    today = now() - CHAT_GOES_ON
+    answered = mine.filter(status="waiting", last_message_at__gt=today).order_by(
+        "-last_message_at", "-number"
+    )
+    free = chats.filter(status="open", live=True, assignee=None).order_by("waiting_since", "number")
+    theirs = [*waiting[:CHATS_AT_HAND], *answered[:CHATS_AT_HAND]][:CHATS_AT_HAND]
+    return [*theirs, *free[:CHATS_AT_HAND]]
+
+
+def chats_by_number(viewer: Viewer, numbers: Sequence[int]) -> list[Ticket]:
+    """Those of these chats that the viewer may see, in this order."""
+    chats = _with_people(visible_tickets(viewer)).filter(conversation__channel="chat")
+    found = chats.in_bulk(list(numbers))
+    return [found[number] for number in numbers if number in found]
 
 
 def with_undelivered(tickets: QuerySet[Ticket]) -> QuerySet[Ticket]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,6 +14,7 @@ from websockets.typing import Origin
 
 from tests.browser.conftest import NewPage
 from tests.browser.test_desk import AT_ONCE_MS, BOB, MAYA, Customer, editor, log_in, said
+from tests.browser.test_desk_access import violations
 from tests.browser.test_widget import box, open_chat, ticket_with, words, write
 from tests.stack import Stack
 
@@ -202,3 +204,80 @@ def test_staff_see_what_a_visitor_types_where_the_inbox_wants_it(
         socket.send(json.dumps({"type": "typing", "typing": False}))
         expect(shown).to_have_count(0, timeout=AT_ONCE_MS)
     stack.rows("UPDATE tickets_inbox SET previews_typing = false")
+
+
+@pytest.fixture
+def several(stack: Stack) -> tuple[list[Customer], list[int]]:
+    """Four customers who wait, and the numbers of their tickets."""
+    customers, numbers = [], []
+    for text in words("Which filter fits dripper", 4):
+        customers.append(Customer(stack))
+        customers[-1].says(text)
+        numbers.append(ticket_with(stack, text))
+    return customers, numbers
+
+
+def column(page: Page, number: int) -> Any:
+    return page.locator(f"#chat-{number}")
+
+
+def test_several_chats_are_answered_side_by_side(
+    new_page: NewPage, stack: Stack, several: tuple[list[Customer], list[int]]
+) -> None:
+    customers, numbers = several
+    maya = log_in(new_page(), MAYA, f"/chats/?open={','.join(map(str, numbers[:3]))}")
+    expect(maya.locator("[data-column]")).to_have_count(3)
+    maya.keyboard.press("j")
+    expect(column(maya, numbers[0]).locator("[data-body]")).to_be_focused()
+    maya.keyboard.type("First: size 01.")
+    maya.keyboard.press("Control+3")
+    maya.keyboard.type("Third: size 03.")
+    maya.keyboard.press("Control+Enter")
+    third = column(maya, numbers[2])
+    expect(third.locator("[data-timeline]").get_by_text("Third: size 03.")).to_be_visible()
+    maya.keyboard.press("Escape")
+    maya.keyboard.press("k")
+    expect(column(maya, numbers[1]).locator("[data-body]")).to_be_focused()
+    assert column(maya, numbers[0]).locator("[data-body]").input_value() == "First: size 01."
+    assert customers[2].heard[-1] == "Third: size 03."
+
+    customers[1].says("Anybody?")
+    second = column(maya, numbers[1])
+    expect(second.locator("[data-timeline]").get_by_text("Anybody?")).to_be_visible(
+        timeout=AT_ONCE_MS
+    )
+    customers[0].says("Wait, it is glass.")
+    first = column(maya, numbers[0])
+    expect(guard(first)).to_contain_text("wrote since you began.", timeout=AT_ONCE_MS)
+    expect(guard(second)).to_be_hidden()
+
+    second.get_by_role("button", name="Take").click()
+    expect(second.get_by_text("You took this")).to_be_visible()
+    expect(second.get_by_role("button", name="Take")).to_have_count(0)
+    expect(first.get_by_role("button", name="Take")).to_be_visible()
+
+    maya.locator(f"#tab-{numbers[3]} a").click()
+    expect(column(maya, numbers[3])).to_be_visible()
+    expect(first.locator("[data-body]")).to_have_value("First: size 01.")
+    column(maya, numbers[2]).get_by_role("link", name="Close").click()
+    expect(column(maya, numbers[2])).to_have_count(0)
+    expect(maya.locator("[data-column]")).to_have_count(3)
+
+
+@pytest.mark.parametrize("width", [1440, 1024, 380])
+def test_side_by_side_nothing_sticks_out_and_axe_finds_nothing(
+    width: int, new_page: NewPage, stack: Stack, several: tuple[list[Customer], list[int]]
+) -> None:
+    _customers, numbers = several
+    maya = new_page(viewport={"width": width, "height": 800})
+    log_in(maya, MAYA, f"/chats/?open={','.join(map(str, numbers))}")
+    expect(maya.locator("[data-column]")).to_have_count(4)
+    column(maya, numbers[0]).locator("[data-body]").fill("The flat")
+    shown = [each.bounding_box() for each in maya.locator("[data-column]").all()]
+    inside = [box for box in shown if box and box["x"] + box["width"] <= width + 1]
+    assert len(inside) == {1440: 4, 1024: 3, 380: 1}[width]
+    assert maya.evaluate("document.documentElement.scrollWidth") <= width
+    maya.wait_for_timeout(300)
+    if folder := os.environ.get("SHOTS"):
+        maya.screenshot(path=f"{folder}/chats-{width}.png")
+    assert violations(maya) == []

@@ -85,7 +85,9 @@ def _pane(request: DeskRequest, viewer: Viewer, ticket: Ticket) -> dict[str, Any
 
 
 def show_about(request: DeskRequest, viewer: Viewer, ticket: Ticket) -> HttpResponse:
-    """Head and side column, each in a part of its own."""
+    """Head and side column, each in a part of its own; the one head where it is a column."""
+    if "column" in request.GET:
+        return render(request, "tickets/_column_head.html", {"viewer": viewer, "ticket": ticket})
     context = about_ticket(viewer, ticket)
     context |= {"viewer": viewer, "place_query": place_query(request)}
     return render(request, "tickets/_about.html", context)

@@ -296,7 +296,7 @@ export function keepComposer(pane, live, { signal, onSent, onMovedOn, store = lo
   takeFiles({
     button: form.querySelector("[data-attach]"),
     input: form.querySelector("[data-file-input]"),
-    zone: document.body,
+    zone: pane.matches("[data-column]") ? pane : document.body,
     box,
     add: attach,
     signal,

@@ -2,6 +2,7 @@
 
 import { drawers } from "../js/drawers.js";
 import { menus } from "../js/menus.js";
+import { keepColumns } from "./columns.js";
 import { forgetDrafts, keepComposer } from "./composer.js";
 import { keepList, markCurrent } from "./list.js";
 import { lightbox } from "./lightbox.js";
@@ -23,17 +24,11 @@ const live = openLive(app.dataset.socket);
 let leave = new AbortController();
 let composer = null;
 let newTicket = null;
+let side = null; // chats side by side
 
-function openTicket(pane) {
-  for (const key of IS_APPLE ? document.querySelectorAll("[data-mod]") : []) key.textContent = "⌘";
-  leave.abort();
-  leave = new AbortController();
-  composer = null;
-  const { signal } = leave;
-  if (!pane?.dataset.ticket) {
-    live.watch([]);
-    return;
-  }
+// A conversation with its composer, wherever it stands on the page.
+function keepPane(pane, signal) {
+  let composer = null;
   const timeline = keepTimeline(pane, live, {
     signal,
     onEntries(entries) {
@@ -53,8 +48,29 @@ function openTicket(pane) {
   });
   showWriting(pane, live, { signal });
   keepPresence(pane, live, { signal });
-  live.watch([Number(pane.dataset.conversation)]);
   timeline.grow();
+  return composer;
+}
+
+function openTicket(pane) {
+  for (const key of IS_APPLE ? document.querySelectorAll("[data-mod]") : []) key.textContent = "⌘";
+  leave.abort();
+  leave = new AbortController();
+  composer = null;
+  if (!pane?.dataset.ticket) {
+    live.watch([]);
+    return;
+  }
+  composer = keepPane(pane, leave.signal);
+  live.watch([Number(pane.dataset.conversation)]);
+}
+
+// Several, each in a column.
+function openColumns(panes) {
+  const composers = new Map([...panes].map((pane) => [pane, keepPane(pane, leave.signal)]));
+  live.watch([...panes].map((pane) => Number(pane.dataset.conversation)));
+  const columns = keepColumns(panes);
+  return { move: columns.move, composer: () => composers.get(columns.current()), composers };
 }
 
 // --- The connection ---
@@ -69,7 +85,8 @@ function showConnection() {
     }
     if (state === "lost") timer = setTimeout(() => (banner.hidden = false), LOST_SHOWN_AFTER_MS);
     else banner.hidden = state !== "out";
-    if (state === "open") (composer ?? newTicket)?.resume();
+    if (state !== "open") return;
+    for (const each of side ? side.composers.values() : [composer ?? newTicket]) each?.resume();
   });
 }
 
@@ -117,9 +134,11 @@ drawers(app);
 menus();
 lightbox();
 mailFrames();
-shortcuts({ composer: () => composer });
+const columns = document.querySelectorAll("[data-column]");
+shortcuts({ composer: () => (side ? side.composer() : composer), side: () => side });
 keepList(live);
 showConnection();
 openTicket(document.getElementById("ticket"));
+if (columns.length) side = openColumns(columns);
 const form = document.querySelector("[data-new-ticket]");
 if (form) newTicket = keepNewTicket(form, live, { signal: leave.signal });
