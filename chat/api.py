@@ -16,6 +16,7 @@ from rest_framework.views import APIView
 from attachments.api import UploadMixin, UploadsMixin
 from attachments.links import link_to
 from attachments.uploads import PIECE_BYTES, Limits
+from chat import presence
 from chat.access import Visit, WrongOrigin, access_inbox, access_visit_file, visit_of
 from chat.identify import identify, read_hmac, read_jwt
 from chat.languages import spoken, wanted
@@ -207,7 +208,12 @@ class MessagesView(VisitView):
         asked = valid(Asked, request.query_params)
         last = asked["last"] or 0
         if asked["before"] is None:
-            return Response(page_after(self.visit, asked["after"], last=last))
+            page = page_after(self.visit, asked["after"], last=last)
+            # Whoever polls is here, too. A widget that has a socket, and asks now and then, ends
+            # both.
+            person, pk = self.visit.viewer.person, self.visit.conversation_id
+            presence.mark([presence.mark_in(pk, person, "customer", presence.POLL)])
+            return Response(page)
         older = page_before(
             self.visit, asked["before"], last=last or LAST_MAX, conversation_id=asked["chat"]
         )

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import secrets
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 from importlib import import_module
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar, cast
 from urllib.parse import parse_qs
 
 from channels.consumer import get_handler_name
@@ -31,15 +32,17 @@ from redis.exceptions import RedisError
 
 from chat import languages, presence, protocol
 from chat.access import Visit, WrongOrigin, access_inbox, is_own, is_unchanged
+from chat.heartbeat import heart
 from chat.operations import resume_session, send_from_visitor
-from chat.protocol import BadFrame, DeskTyping, Hello, Seen, Send, Typing, Unwatch, Watch
-from chat.queries import standing
+from chat.presence import Mark
+from chat.protocol import BadFrame, DeskTyping, Hello, Seen, Send, Typing, Unwatch, Visible, Watch
+from chat.queries import previews_typing, standing
 from chat.tokens import WrongToken
 from helpdesk.lib.addresses import address_of
 from helpdesk.lib.errors import NotFound, Refused, SlowDown
 from helpdesk.lib.live import ring_async
 from tickets import events
-from tickets.access import Viewer, access_conversation, viewer_for, visible_inboxes
+from tickets.access import Viewer, viewer_for, visible_conversations, visible_inboxes
 from tickets.models import Person
 from tickets.operations import mark_read
 
@@ -49,6 +52,7 @@ RECHECK_SECONDS = 15
 RECHECK_MAX_SECONDS = 30
 HELLO_SECONDS = 10  # how long a socket may stay open without saying whose it is
 TYPING_SECONDS = 1  # "is typing" is passed on at most this often
+PREVIEW_SECONDS = 0.5  # and what is being typed
 LIST_SECONDS = 0.3  # and "this list is out of date"
 FRAMES_A_SECOND = 20  # a widget sends far fewer; what sends more is no widget
 FRAMES_AT_ONCE = 60
@@ -91,11 +95,12 @@ class LiveConsumer(AsyncWebsocketConsumer):
         self.closed = False
         self.checked_at = 0.0  # when `enter` was last asked; 0: nobody is in yet
         self.heard: set[str] = set()  # groups
+        self.marks: dict[Mark, int | None] = {}  # where presence knows this socket: conversations
+        self.socket = secrets.token_urlsafe(6)  # among the sockets of one person
         self.frames = float(FRAMES_AT_ONCE)
         self.frame_at = time.monotonic()
         self.typing_at = 0.0
         self.rechecking: asyncio.Task[None] | None = None
-        self.sits: presence.Place | None = None  # where this socket shows that somebody is here
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         try:
@@ -144,7 +149,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
             self.rechecking.cancel()
         with suppress(*AWAY):
             await self.listen_to(())
-        await self.sit(None)
+        await self.be({})
         await self.disconnect(message["code"])
         raise StopConsumer
 
@@ -178,25 +183,17 @@ class LiveConsumer(AsyncWebsocketConsumer):
             await self.channel_layer.group_add(group, self.channel_name)
             self.heard.add(group)
 
-    async def sit(self, place: presence.Place | None) -> None:
-        """Show that somebody is here, and no longer where they were."""
-        if place == self.sits:
+    async def be(self, marks: dict[Mark, int | None]) -> None:
+        """Be present here and nowhere else. Staff who look at what changed are told."""
+        new, old = marks.keys() - self.marks.keys(), self.marks.keys() - marks.keys()
+        if not new and not old:
             return
-        before, self.sits = self.sits, place
-        if before is not None and await presence.sockets.go(before):
-            await self.tell_presence(before, here=False)
-        if place is not None and await presence.sockets.come(place):
-            await self.tell_presence(place, here=True)
-
-    async def tell_presence(self, place: presence.Place, *, here: bool) -> None:
-        conversation_id, person_id = place
-        event = {
-            "type": "presence.changed",
-            "conversation": conversation_id,
-            "person": person_id,
-            "here": here,
-        }
-        await ring_async(events.staff(conversation_id), event)
+        conversations = {(marks | self.marks)[mark] for mark in new | old} - {None}
+        self.marks = marks
+        await heart().change(new, old)
+        for pk in conversations:
+            event = {"type": "presence.changed", "conversation": pk}
+            await ring_async(events.staff(cast(int, pk)), event)
 
     async def reply(self, frame: dict[str, Any]) -> None:
         await self.send(text_data=protocol.encode(frame))
@@ -255,6 +252,11 @@ class VisitorConsumer(LiveConsumer):
     token = ""
     hello_timer: asyncio.TimerHandle
     goodbye: asyncio.Task[None]
+    previews = False  # whether staff see what is typed
+    previews_asked_at = -float("inf")
+    text: str | None = None  # what they have not been shown yet
+    text_timer: asyncio.TimerHandle | None = None
+    text_task: asyncio.Task[None]
 
     async def connected(self) -> None:
         self.key = self.scope["path"].strip("/").rpartition("/")[2]
@@ -270,6 +272,8 @@ class VisitorConsumer(LiveConsumer):
     async def disconnect(self, code: int) -> None:
         if hasattr(self, "hello_timer"):
             self.hello_timer.cancel()
+        if self.text_timer is not None:
+            self.text_timer.cancel()
 
     async def enter(self) -> None:
         self.visit = await stored(self._enter)
@@ -298,11 +302,15 @@ class VisitorConsumer(LiveConsumer):
                 await self._hello(token)
             case Send():
                 await self._send(frame)
-            case Typing(typing):
+            case Typing(typing, text):
                 person = self.visit.viewer.person
                 await self.tell_typing(
                     self.visit.conversation_id, person, "customer", typing=typing
                 )
+                if not typing:
+                    self.text = None
+                elif text:
+                    await self._show_text(text)
             case Seen(seq):
                 await stored(mark_read, self.visit.viewer, self.visit.conversation_id, seq)
 
@@ -327,11 +335,13 @@ class VisitorConsumer(LiveConsumer):
         await self.enter()
         # First listen, then look: what is posted in between is heard, not missed.
         await self.listen_to({events.everyone(self.visit.conversation_id)})
-        await self.sit((self.visit.conversation_id, self.visit.viewer.person.pk))
         await self.reply(protocol.ready(await stored(standing, self.visit)))
+        pk, person = self.visit.conversation_id, self.visit.viewer.person
+        await self.be({presence.mark_in(pk, person, "customer", self.socket): pk})
 
     async def _send(self, frame: Send) -> None:
         client_token = frame.client_token
+        self.text = None  # it is a message now
         try:
             message = await stored(
                 languages.spoken,
@@ -352,6 +362,38 @@ class VisitorConsumer(LiveConsumer):
         else:
             await self.reply(protocol.ack(client_token, events.as_json(message)))
 
+    async def _show_text(self, text: str) -> None:
+        """Let staff see what is being typed, where the inbox wants that. It is kept nowhere."""
+        moment = time.monotonic()
+        if moment - self.previews_asked_at > RECHECK_SECONDS:  # the switch may have been turned
+            self.previews_asked_at = moment
+            self.previews = await stored(previews_typing, self.visit.inbox_id)
+        if not self.previews:
+            return
+        self.text = text
+        if self.text_timer is None:
+            await self._tell_text()
+            loop = asyncio.get_running_loop()
+            self.text_timer = loop.call_later(PREVIEW_SECONDS, self._text_is_late)
+
+    async def _tell_text(self) -> None:
+        text, self.text = self.text, None
+        event = {
+            "type": "typing.preview",
+            "conversation": self.visit.conversation_id,
+            "person": self.visit.viewer.person.pk,
+            "name": self.visit.viewer.person.name,
+            "text": text,
+        }
+        await ring_async(events.staff(self.visit.conversation_id), event)
+
+    def _text_is_late(self) -> None:
+        self.text_timer = None
+        if self.text is not None and not self.closed:
+            loop = asyncio.get_running_loop()
+            self.text_task = loop.create_task(self._tell_text())
+            self.text_timer = loop.call_later(PREVIEW_SECONDS, self._text_is_late)
+
     def _show_out(self) -> None:
         self.goodbye = asyncio.get_running_loop().create_task(
             self.close(protocol.CLOSE_UNAUTHORIZED)
@@ -359,17 +401,23 @@ class VisitorConsumer(LiveConsumer):
 
 
 class DeskConsumer(LiveConsumer):
-    """A staff page: it hears of every ticket in its inboxes, and all of the one it shows."""
+    """A staff page: it hears of every ticket in its inboxes, and all of those it shows."""
 
     viewer: Viewer
     entering: asyncio.Lock
-    watched: int | None = None
-    watched_version = 0  # of its seats
+    is_visible = True  # until the page says otherwise
     list_timer: asyncio.TimerHandle | None = None  # while it runs, lists are left alone
     list_event: dict[str, Any] | None = None  # what they are told when it ends
     list_task: asyncio.Task[None]
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.watched: frozenset[int] = frozenset()
+        self.versions: dict[int, int] = {}  # of the seats of each, when it was last asked
+        self.told: dict[int, dict[str, Any]] = {}  # what the page knows of who is present
+
     async def disconnect(self, code: int) -> None:
+        heart().unwatch(self.look)
         if self.list_timer:
             self.list_timer.cancel()
 
@@ -380,53 +428,85 @@ class DeskConsumer(LiveConsumer):
             raise WrongOrigin  # another site's page, with our cookie
         await self.enter()
         await self.reply({"type": "ready"})
+        await self.appear()
+        heart().watch(self.look)
 
     async def enter(self) -> None:
         async with self.entering:  # a check beside a `watch` must not undo it
             watched = self.watched
-            self.viewer, inboxes = await stored(self._enter)
+            self.viewer, inboxes, self.versions = await stored(self._enter)
+            self.watched = frozenset(self.versions)
             groups = {events.desk(inbox_id) for inbox_id in inboxes}
             groups.add(events.person(self.viewer.person.pk))
-            if self.watched is not None:
-                groups |= {events.everyone(self.watched), events.staff(self.watched)}
+            for pk in self.watched:
+                groups |= {events.everyone(pk), events.staff(pk)}
             await self.listen_to(groups)
             self.checked_at = time.monotonic()
-        here = (self.watched, self.viewer.person.pk) if self.watched is not None else None
-        await self.sit(here)
-        if self.watched != watched:  # it is not theirs to see, or no more
-            await self.reply({"type": "gone", "conversation": watched})
+        for pk in watched - self.watched:  # it is not theirs to see, or no more
+            await self.reply({"type": "gone", "conversation": pk})
 
-    def _enter(self) -> tuple[Viewer, list[int]]:
+    def _enter(self) -> tuple[Viewer, list[int], dict[int, int]]:
+        """Who it is, their inboxes, and what they watch and may see, with the version of its
+        seats."""
         viewer = staff_with(self.header(b"cookie"))
-        if self.watched is not None:
-            try:
-                conversation = access_conversation(viewer, self.watched)
-            except NotFound:
-                self.watched = None
-            else:
-                self.watched_version = conversation.seats_version
-        return viewer, list(visible_inboxes(viewer).values_list("pk", flat=True))
+        watched = {}
+        if self.watched:
+            seen = visible_conversations(viewer).filter(pk__in=self.watched)
+            watched = dict(seen.values_list("pk", "seats_version"))
+        return viewer, list(visible_inboxes(viewer).values_list("pk", flat=True)), watched
 
     def seats_version(self, conversation_id: int | None) -> int:
-        return self.watched_version
+        return self.versions.get(conversation_id or 0, 0)
 
     async def obey(self, text: str | None) -> None:
         frame = protocol.parse_desk_frame(text)
         await self.recheck()
         match frame:
-            case Watch(conversation_id):
-                self.watched = conversation_id
-                await self.enter()
-                if self.watched == conversation_id:
-                    await self.reply({"type": "watching", "conversation": conversation_id})
+            case Watch(conversations, is_one):
+                await self._watch(conversations)
+                told: dict[str, Any] = {"conversations": sorted(self.watched)}
+                if is_one:
+                    told = {"conversation": conversations[0]}
+                if self.watched:
+                    await self.reply({"type": "watching", **told})
+                await self.look()
             case Unwatch():
-                self.watched = None
-                await self.enter()
+                await self._watch(())
+            case Visible(visible):
+                self.is_visible = visible
+                await self.appear()
             case DeskTyping(conversation_id, typing):
-                if conversation_id == self.watched:
+                if conversation_id in self.watched:
                     await self.tell_typing(
                         conversation_id, self.viewer.person, "staff", typing=typing
                     )
+
+    async def _watch(self, conversations: Iterable[int]) -> None:
+        self.watched = frozenset(conversations)
+        self.told = {}
+        await self.enter()
+        await self.appear()
+
+    async def appear(self) -> None:
+        """At the desk, and, while the page is looked at, in the conversations that it shows."""
+        person = self.viewer.person
+        marks: dict[Mark, int | None] = {presence.mark_at_desk(person, self.socket): None}
+        for pk in self.watched if self.is_visible else ():
+            marks[presence.mark_in(pk, person, "staff", self.socket)] = pk
+        await self.be(marks)
+
+    async def look(self) -> None:
+        """Tell the page who is present, where that has changed."""
+        for pk in self.watched:
+            await self._tell_present(pk)
+
+    async def _tell_present(self, conversation_id: int) -> None:
+        known = await asyncio.to_thread(presence.as_json, conversation_id)
+        if self.closed or conversation_id not in self.watched:
+            return
+        if known != self.told.get(conversation_id):
+            self.told[conversation_id] = known
+            await self.reply(known)
 
     async def hear(self, event: dict[str, Any]) -> None:
         match event:
@@ -436,9 +516,11 @@ class DeskConsumer(LiveConsumer):
                 pass
             case {"type": "mention.posted"}:
                 await self.reply(event)
-            case {"type": "ticket.changed", "conversation": pk} if pk != self.watched:
+            case {"type": "presence.changed", "conversation": pk}:
+                await self._tell_present(pk)
+            case {"type": "ticket.changed", "conversation": pk} if pk not in self.watched:
                 await self._tell_list(event)
-            case {"conversation": pk} if pk == self.watched:
+            case {"conversation": pk} if pk in self.watched:
                 await self.reply(event)
             case _:
                 pass  # of a conversation that has just been let go of

@@ -146,7 +146,7 @@ def _about(viewer: Viewer, conversation: Conversation) -> dict[str, Any]:
         "seats": taken,
         "mine": mine,
         "requester": ticket.requester_id if ticket else None,
-        "here": presence.here_now(conversation.pk),
+        "here": {one.person_id for one in presence.present(conversation.pk) if one.is_here},
         "leads": may_lead(viewer, conversation),
         "writes": mine is None or mine.rank != Participant.Rank.READER,
         "colleagues": User.objects.filter(is_active=True)

@@ -4,11 +4,13 @@ What a browser sends is parsed here and nowhere else; anything that is not exact
 these frames is a BadFrame, and the socket is closed with CLOSE_BAD_FRAME. Nothing is lost by
 that: a sender keeps its words until they are acknowledged.
 
-    visitor → us   hello{token} · send{client_token, body, files?} · typing{typing} · seen{seq}
+    visitor → us   hello{token} · send{client_token, body, files?} · typing{typing, text?} ·
+                   seen{seq}
     us → visitor   ready{upto, you, handler} · ack{client_token, message} · events ·
                    refused{client_token, code, sentence, retry_after_seconds?}
-    staff → us     watch{conversation} · unwatch{} · typing{conversation, typing}
-    us → staff     ready{} · watching{conversation} · events
+    staff → us     watch{conversation} · watch{conversations} · unwatch{} · visible{visible} ·
+                   typing{conversation, typing}
+    us → staff     ready{} · watching{conversation} · watching{conversations} · events
 """
 
 from __future__ import annotations
@@ -26,6 +28,8 @@ TOKEN_MAX_CHARS = 200
 SEQ_MAX = 2**31 - 1
 ID_MAX = 2**63 - 1
 FILES_MAX = 100  # what an inbox can allow at most
+PREVIEW_MAX_CHARS = 500  # of what a visitor types before it is sent
+WATCHED_MAX = 8  # conversations that one page of the desk shows
 
 CLOSE_BAD_FRAME = 4400
 CLOSE_UNAUTHORIZED = 4401  # the token is wrong, expired or revoked
@@ -55,7 +59,10 @@ class Send:
 
 @dataclass(frozen=True, slots=True)
 class Typing:
+    """`text` is what stands in the box, where the inbox shows it to staff."""
+
     typing: bool
+    text: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +72,22 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    conversation: int
+    """From now on these are shown, and no others. A page that shows one names it alone."""
+
+    conversations: tuple[int, ...]
+    is_one: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Unwatch:
     pass
+
+
+@dataclass(frozen=True, slots=True)
+class Visible:
+    """Is the page before somebody's eyes, or behind another?"""
+
+    visible: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +97,7 @@ class DeskTyping:
 
 
 VisitorFrame = Hello | Send | Typing | Seen
-DeskFrame = Watch | Unwatch | DeskTyping
+DeskFrame = Watch | Unwatch | Visible | DeskTyping
 
 
 def parse_visitor_frame(text: str | None) -> VisitorFrame:
@@ -101,6 +118,10 @@ def parse_visitor_frame(text: str | None) -> VisitorFrame:
             return Send(_uuid(token), body, _uuids(files))
         case {"type": "typing", "typing": bool(typing), **rest} if not rest:
             return Typing(typing)
+        case {"type": "typing", "typing": bool(typing), "text": str(text), **rest} if not rest:
+            if len(text) > PREVIEW_MAX_CHARS:
+                raise BadFrame
+            return Typing(typing, text)
         case {"type": "seen", "seq": int(seq), **rest} if not rest:
             return Seen(_within(seq, SEQ_MAX))
         case {"type": "hello", "token": str(token), **rest} if not rest:
@@ -118,9 +139,13 @@ def parse_desk_frame(text: str | None) -> DeskFrame:
     """
     match _fields(text):
         case {"type": "watch", "conversation": int(pk), **rest} if not rest:
-            return Watch(_within(pk, ID_MAX))
+            return Watch((_within(pk, ID_MAX),), is_one=True)
+        case {"type": "watch", "conversations": list(pks), **rest} if not rest:
+            return Watch(_ids(pks))
         case {"type": "unwatch", **rest} if not rest:
             return Unwatch()
+        case {"type": "visible", "visible": bool(visible), **rest} if not rest:
+            return Visible(visible)
         case {"type": "typing", "conversation": int(pk), "typing": bool(typing), **rest} if (
             not rest
         ):
@@ -189,6 +214,12 @@ def _uuids(texts: list[Any]) -> tuple[UUID, ...]:
     if len(texts) > FILES_MAX or not all(isinstance(text, str) for text in texts):
         raise BadFrame
     return tuple(_uuid(text) for text in texts)
+
+
+def _ids(numbers: list[Any]) -> tuple[int, ...]:
+    if len(numbers) > WATCHED_MAX or not all(isinstance(number, int) for number in numbers):
+        raise BadFrame
+    return tuple(_within(number, ID_MAX) for number in numbers)
 
 
 def _within(number: int, most: int) -> int:

@@ -13,7 +13,6 @@ from django.db.models import Count, QuerySet
 from django.utils.timezone import now
 from django.utils.translation import gettext
 
-from chat import presence
 from chat.access import Visit
 from chat.models import VisitorSession
 from chat.pages import PageVisit, pages_of
@@ -117,7 +116,6 @@ def page_after(visit: Visit, after: int, *, last: int = 0) -> Page:
     Raises NotFound.
     """
     conversation = access_conversation(visit.viewer, visit.conversation_id)
-    presence.touch([(visit.conversation_id, visit.viewer.person.pk)])
     now_at = standing(visit)
     entries = visible_messages(visit.viewer, conversation)
     entries = entries.filter(seq__gt=after, seq__lte=now_at["upto"])
@@ -229,6 +227,8 @@ def widget_config(inbox: Inbox) -> dict[str, Any]:
         "form": form_of(inbox),
         "starters": inbox.starters,
         "pages": inbox.sees_pages,
+        # Staff see what is typed before it is sent: then the widget says so, and sends it.
+        "preview": inbox.previews_typing,
     }
 
 
@@ -293,3 +293,8 @@ def _recent_answers(inbox: Inbox) -> Recent:
         "seconds": round(median(waits)) if len(waits) >= RECENT_CHATS_MIN else None,
         "faces": [{"id": one.pk, "name": one.first_name, "role": "staff"} for one in people],
     }
+
+
+def previews_typing(inbox_id: int) -> bool:
+    """Do staff see in this inbox what visitors type?"""
+    return Inbox.objects.filter(pk=inbox_id, previews_typing=True).exists()

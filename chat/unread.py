@@ -7,7 +7,6 @@ coming back to the widget ends that.
 
 from __future__ import annotations
 
-import time
 from datetime import datetime, timedelta
 
 from django.conf import settings
@@ -15,6 +14,7 @@ from django.utils.timezone import now
 
 from chat import presence
 from chat.models import UnreadMail
+from chat.presence import Present
 from helpdesk.lib import work
 from tickets.models import Conversation
 from tickets.operations.digests import mail_digest, unread_seats
@@ -46,12 +46,12 @@ def mail_unread(row: UnreadMail) -> None:
     A seat's `mailed_seq` moves in the transaction that writes its mail, so that a second run, or
     the row of a later message, mails nothing twice.
     """
-    here = presence.last_here(row.conversation_id)
+    known = {one.person_id: one for one in presence.present(row.conversation_id)}
     ignored = now() - row.posted_at > IGNORED_FOR
     again_at: datetime | None = None
     with work.closing(row):
         for seat in unread_seats(row.conversation_id, row.seq):
-            gone_at = _gone_at(here.get(seat.person_id))
+            gone_at = _gone_at(known.get(seat.person_id))
             if gone_at <= now() or ignored:
                 mail_digest(seat)
             else:
@@ -65,8 +65,8 @@ def mail_unread(row: UnreadMail) -> None:
             )
 
 
-def _gone_at(seen_at: float | None) -> datetime:
-    """From when on somebody counts as gone who was last here then."""
-    if seen_at is None:
+def _gone_at(known: Present | None) -> datetime:
+    """From when on somebody counts as gone."""
+    if known is None:
         return now()
-    return now() + timedelta(seconds=seen_at - time.time()) + _patience()
+    return (now() if known.is_here else known.gone_at or now()) + _patience()

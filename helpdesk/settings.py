@@ -187,6 +187,7 @@ CELERY_BEAT_SCHEDULE = {
     "fold counts": every("tickets.fold_counts", 30),
     "watch mailboxes": every("tickets.watch_mailboxes", 30),
     "purge files": every("attachments.purge", 3_600),
+    "look after waiting chats": every("chat.look_after_waiting", 2),
     "find unanswered": every("ai.find_unanswered", SWEEP_EVERY_SECONDS),
 }
 

@@ -27,6 +27,7 @@ from tickets.models import (
     MessageFile,
     Participant,
     Person,
+    Team,
     Ticket,
     User,
 )
@@ -179,6 +180,12 @@ def assignable_users(inbox: Inbox) -> QuerySet[User]:
     members = User.objects.filter(teams__in=team.values("team"))
     users = User.objects.filter(is_active=True).select_related("person").order_by("person__name")
     return users.filter(~Exists(team) | Q(pk__in=members.values("pk")) | Q(is_superuser=True))
+
+
+def seeing_teams(inbox: Inbox) -> QuerySet[Team]:
+    """The teams whose members see an inbox."""
+    own = Inbox.teams.through.objects.filter(inbox=inbox)
+    return Team.objects.filter(~Exists(own) | Q(pk__in=own.values("team"))).order_by("name")
 
 
 def access_conversation(viewer: Viewer, pk: int, *, lock: bool = False) -> Conversation:

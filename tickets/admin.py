@@ -89,7 +89,7 @@ class UserAdmin(DjangoUserAdmin[User]):
     readonly_fields = ("last_login", "joined_at")
     filter_horizontal = ("groups", "user_permissions")
     fieldsets = (
-        (None, {"fields": ("email", "password", "signature")}),
+        (None, {"fields": ("email", "password", "signature", "away", "chat_cap")}),
         (_("Permissions"), {"fields": ("is_active", "is_superuser", "groups", "user_permissions")}),
         (_("Dates"), {"fields": ("last_login", "joined_at")}),
     )
@@ -169,7 +169,8 @@ class InboxForm(forms.ModelForm[Inbox]):
             *("name", "address", "from_name", "teams", "signature", "quotes_history"),
             *("new_ticket_after_days", "acknowledges", "acknowledgement", "acknowledgement_away"),
             *("language", "time_zone", "widget_key", "allowed_origins", "greeting"),
-            *("assistant_on", "file_max_mb", "files_max", "visitor_types", *LOOKS, *ASKS),
+            *("assistant_on", "previews_typing", "assigns_chats", "shows_addresses"),
+            *("file_max_mb", "files_max", "visitor_types", *LOOKS, *ASKS),
         )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -226,6 +227,7 @@ class InboxAdmin(admin.ModelAdmin[Inbox]):
                 "fields": (
                     *("widget_key", "snippet", "allowed_origins", "greeting", "assistant_on"),
                     *LOOKS,
+                    *("previews_typing", "assigns_chats", "shows_addresses"),
                 ),
             },
         ),

@@ -82,6 +82,8 @@ class ComposerForm(forms.Form):
     client_token = forms.UUIDField(initial=uuid4, widget=forms.HiddenInput)
     cc = Addresses(required=False, max_length=ADDRESSES_MAX_CHARS)
     bcc = Addresses(required=False, max_length=ADDRESSES_MAX_CHARS)
+    # The last entry that the writer of a reply had before them.
+    seen_seq = forms.IntegerField(min_value=0, max_value=SEQ_MAX, required=False)
 
     def clean_body(self) -> str:
         has_files = bool(self.cleaned_data.get("file"))
@@ -90,6 +92,8 @@ class ComposerForm(forms.Form):
 
 class NewTicketForm(ComposerForm):
     """The first mail of a conversation, from one of `inboxes`, which all have an address."""
+
+    seen_seq = None  # type: ignore[assignment]  # there is nothing to have seen
 
     inbox = forms.TypedChoiceField(
         label=_("From"),
@@ -305,6 +309,20 @@ class MailboxForm(_IntoInbox):
 
 class AssignForm(forms.Form):
     assignee = forms.IntegerField(required=False)  # none: nobody's
+
+
+class HandForm(forms.Form):
+    """Whom a ticket goes to, as user-7 or team-3, and a note for them."""
+
+    to = forms.RegexField(r"^(user|team)-\d{1,9}$", required=False)
+    note = forms.CharField(strip=False, required=False)
+    client_token = forms.UUIDField(required=False)
+
+    def clean(self) -> dict[str, Any]:
+        words = super().clean() or {}
+        kind, _dash, pk = words.get("to", "").partition("-")
+        given = {"note": words.get("note", ""), "client_token": words.get("client_token")}
+        return {**given, f"{kind}_id": int(pk)} if pk else given
 
 
 class SeqForm(forms.Form):

@@ -6,11 +6,12 @@ import re
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal
 
 from django.contrib.postgres.search import SearchQuery
 from django.db.models import Exists, OuterRef, Q, QuerySet, Sum
+from django.utils.timezone import now
 
 from helpdesk.lib.text import fold, words_of
 from tickets.access import Viewer, seats_of, visible_inboxes, visible_tickets
@@ -23,10 +24,15 @@ from tickets.models import (
     TicketCount,
 )
 
-View = Literal["yours", "unassigned", "open", "waiting", "undelivered", "solved"]
-VIEWS: tuple[View, ...] = ("yours", "unassigned", "open", "waiting", "undelivered", "solved")
+View = Literal["live", "yours", "unassigned", "open", "waiting", "undelivered", "solved"]
+VIEWS: tuple[View, ...] = (
+    *("live", "yours", "unassigned", "open"),
+    *("waiting", "undelivered", "solved"),
+)
 
 PAGE_ROWS = 50
+CHATS_AT_HAND = 12
+CHAT_GOES_ON = timedelta(days=1)  # after its last words, although it was answered
 SEARCH_ROWS = 50
 # Messages looked at for one search: enough for a full page when most of them are of one ticket.
 SEARCH_DEPTH_ROWS = 400
@@ -35,26 +41,29 @@ SEARCH_DEPTH_ROWS = 400
 SIGNATURE_MAX_BYTES = 20_000
 SIGNATURE_MAX_PX = 200  # on either side
 
+LIVE_MARK = "live_"  # in an address
 Status = Ticket.Status
 
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """Where a page of the list ended: the moment its view sorts by, and the ticket's number."""
+    """Where a page of the list ended: the moment its view sorts by, and the ticket's number; and
+    whether that was among those who wait live, where they come first."""
 
     moment: datetime
     number: int
+    live: bool = False
 
     def __str__(self) -> str:
-        return f"{self.moment.isoformat()}_{self.number}"
+        return f"{LIVE_MARK if self.live else ''}{self.moment.isoformat()}_{self.number}"
 
     @classmethod
     def parse(cls, text: str) -> Cursor | None:
         """The cursor written as `text`; None if it is none of ours."""
-        moment, _, number = text.rpartition("_")
+        moment, _, number = text.removeprefix(LIVE_MARK).rpartition("_")
         try:
             at = datetime.fromisoformat(moment)
-            return cls(at, int(number)) if at.tzinfo else None
+            return cls(at, int(number), text.startswith(LIVE_MARK)) if at.tzinfo else None
         except ValueError:
             return None
 
@@ -84,7 +93,8 @@ def list_tickets(
     after: Cursor | None = None,
     rows: int = PAGE_ROWS,
 ) -> Page:
-    """One page of a view: open ones longest waiting first, the others latest first.
+    """One page of a view: of open ones those who wait live, then the longest waiting; of others the
+    latest first.
 
     A page is one walk along the index of its view, whatever the number of tickets and
     however deep the page.
@@ -101,13 +111,60 @@ def list_tickets(
             tickets, field, latest_first = tickets.filter(status="solved"), "solved_at", True
         case "undelivered":
             tickets, field, latest_first = with_undelivered(tickets), "last_message_at", True
+        case "live":
+            tickets = tickets.filter(status="open", live=True)
+            return _page(tickets, "waiting_since", latest_first=False, after=after, rows=rows)
         case _:
-            tickets, field, latest_first = tickets.filter(status="open"), "waiting_since", False
-    if view == "yours":
-        tickets = tickets.filter(assignee=viewer.user)
-    elif view == "unassigned":
-        tickets = tickets.filter(assignee=None)
+            tickets = tickets.filter(status="open")
+            return _live_first(_of_view(tickets, viewer, view), after=after, rows=rows)
     return _page(tickets, field, latest_first=latest_first, after=after, rows=rows)
+
+
+def _of_view(tickets: QuerySet[Ticket], viewer: Viewer, view: View) -> QuerySet[Ticket]:
+    if view == "yours":
+        return tickets.filter(assignee=viewer.user)
+    if view == "unassigned":
+        return tickets.filter(assignee=None)
+    return tickets
+
+
+def _live_first(tickets: QuerySet[Ticket], *, after: Cursor | None, rows: int) -> Page:
+    """Open tickets, those who wait live before the others."""
+    if after is not None:
+        beyond = Q(waiting_since__gt=after.moment) | Q(
+            waiting_since=after.moment, number__gt=after.number
+        )
+        if after.live:
+            # They are few: to walk over those of the pages before costs next to nothing.
+            tickets = tickets.filter(Q(live=False) | beyond)
+        else:
+            # The second condition bounds the index walk, the third settles equal moments.
+            tickets = tickets.filter(live=False, waiting_since__gte=after.moment).filter(beyond)
+    found = list(tickets.order_by("-live", "waiting_since", "number")[: rows + 1])
+    return _cut(found, rows, "waiting_since")
+
+
+def chats_at_hand(viewer: Viewer) -> list[Ticket]:
+    """Chats that ask for this person: theirs that go on, those that wait first; then those that
+    wait for anybody. At most CHATS_AT_HAND of each."""
+    chats = _with_people(visible_tickets(viewer)).filter(conversation__channel="chat")
+    mine = chats.filter(assignee=viewer.user)
+    waiting = mine.filter(status="open").order_by("-live", "waiting_since", "number")
+    # The index of waiting tickets is by their last words: so they are looked through by day.
+    today = now() - CHAT_GOES_ON
+    answered = mine.filter(status="waiting", last_message_at__gt=today).order_by(
+        "-last_message_at", "-number"
+    )
+    free = chats.filter(status="open", live=True, assignee=None).order_by("waiting_since", "number")
+    theirs = [*waiting[:CHATS_AT_HAND], *answered[:CHATS_AT_HAND]][:CHATS_AT_HAND]
+    return [*theirs, *free[:CHATS_AT_HAND]]
+
+
+def chats_by_number(viewer: Viewer, numbers: Sequence[int]) -> list[Ticket]:
+    """Those of these chats that the viewer may see, in this order."""
+    chats = _with_people(visible_tickets(viewer)).filter(conversation__channel="chat")
+    found = chats.in_bulk(list(numbers))
+    return [found[number] for number in numbers if number in found]
 
 
 def with_undelivered(tickets: QuerySet[Ticket]) -> QuerySet[Ticket]:
@@ -137,10 +194,14 @@ def _page(
             Q(**{f"{field}__{side}": after.moment}) | Q(**{f"number__{side}": after.number})
         )
     found = list(tickets.order_by(f"{sign}{field}", f"{sign}number")[: rows + 1])
+    return _cut(found, rows, field)
+
+
+def _cut(found: list[Ticket], rows: int, field: str) -> Page:
     if len(found) <= rows:
         return Page(found, None)
     last = found[rows - 1]
-    return Page(found[:rows], Cursor(getattr(last, field), last.number))
+    return Page(found[:rows], Cursor(getattr(last, field), last.number, last.live))
 
 
 def count_tickets(viewer: Viewer, inbox_ids: Sequence[int] | None = None) -> Counts:

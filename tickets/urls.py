@@ -8,6 +8,7 @@ from django.urls import include, path
 from tickets.api.uploads import UploadsView, UploadView
 from tickets.views import acts, fragments, mailboxes, me, pages
 from tickets.views.assistant import assistant
+from tickets.views.chats import chats
 from tickets.views.files import file_link, preview_link
 from tickets.views.hooks import mail_hook
 from tickets.views.login import Login
@@ -30,6 +31,7 @@ ticket = [
     path("reply/", acts.reply, name="reply"),
     path("note/", acts.note, name="note"),
     path("assign/", acts.assign, name="assign"),
+    path("hand/", acts.hand, name="hand"),
     path("solve/", acts.solve, name="solve"),
     path("reopen/", acts.reopen, name="reopen"),
     path("seen/", acts.seen, name="seen"),
@@ -42,6 +44,7 @@ urlpatterns = [
     path("tickets/new/", new_ticket, name="new"),
     path("tickets/deliver/", acts.deliver_all, name="deliver-all"),
     path("tickets/<int:number>/", include(ticket)),
+    path("chats/", chats, name="chats"),
     path("files/uploads/", UploadsView.as_view(), name="uploads"),
     path("files/uploads/<uuid:uuid>", UploadView.as_view(), name="upload"),
     # With a slash at its end, which no name of a file has.

@@ -12,11 +12,13 @@ from helpdesk.stack.kept import BASE_DIR
 
 CELERY = ("-m", "celery", "-A", "helpdesk")
 WORKER_THREADS = 8
+# A browser that answers no more, because its machine sleeps or is gone, is missed in 37 seconds.
+PINGS = ("--ping-interval", "15", "--ping-timeout", "20")
 
 
 def web(folder: Path, environ: Mapping[str, str], port: int) -> Service:
     """Pages, the API and the sockets."""
-    daphne = ("-m", "daphne", "-v", "0", "-b", LOOPBACK, "-p", str(port))
+    daphne = ("-m", "daphne", "-v", "0", "-b", LOOPBACK, "-p", str(port), *PINGS)
     return _python("web", "web", folder, environ, *daphne, "helpdesk.asgi:application")
 
 

@@ -99,6 +99,7 @@ def test_the_config_says_who_answers_and_how_much_one_may_write(inbox: Inbox) ->
         "form": [],
         "starters": [],
         "pages": False,
+        "preview": False,
     }
 
 

@@ -80,6 +80,7 @@ async def desk(who: Viewer, watch: int | None = None) -> AsyncIterator[Websocket
         if watch is not None:
             await socket.send_json_to({"type": "watch", "conversation": watch})
             assert await heard(socket) == {"type": "watching", "conversation": watch}
+            assert (await heard(socket))["type"] == "presence.changed"
         yield socket
 
 

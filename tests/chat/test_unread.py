@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 
@@ -13,6 +12,7 @@ from pytest_django import Settings
 from chat import presence, unread
 from chat.models import UnreadMail
 from chat.operations import resume_session
+from chat.presence import Present
 from helpdesk.lib import work
 from tests import make
 from tests.chat.conftest import Visitor
@@ -41,11 +41,17 @@ def server(settings: Settings) -> Iterator[Server]:
 
 
 @pytest.fixture(autouse=True)
-def here(monkeypatch: pytest.MonkeyPatch) -> dict[int, float]:
-    """Who was last here when, in place of Redis."""
-    seen: dict[int, float] = {}
-    monkeypatch.setattr(presence, "last_here", lambda _conversation: seen)
+def here(monkeypatch: pytest.MonkeyPatch) -> dict[int, Present]:
+    """Who is here, or was, in place of Redis."""
+    seen: dict[int, Present] = {}
+    monkeypatch.setattr(presence, "present", lambda _conversation: list(seen.values()))
     return seen
+
+
+def present(who: Visitor, *, gone_seconds: int = 0) -> Present:
+    gone_at = now() - timedelta(seconds=gone_seconds) if gone_seconds else None
+    person = who.session.person
+    return Present(person.pk, person.name, "customer", is_here=not gone_seconds, gone_at=gone_at)
 
 
 @pytest.fixture
@@ -125,24 +131,24 @@ def test_what_was_read_is_not_mailed(vera: Visitor, alice: Viewer) -> None:
 
 
 def test_while_they_are_here_it_waits_and_two_minutes_after_they_go_it_leaves(
-    vera: Visitor, alice: Viewer, here: dict[int, float]
+    vera: Visitor, alice: Viewer, here: dict[int, Present]
 ) -> None:
     make.say(alice, vera.session.conversation, "Hello Vera.")
-    here[vera.session.person_id] = time.time()
+    here[vera.session.person_id] = present(vera)
     wait()
     assert mails() == []
     (waiting,) = UnreadMail.objects.filter(state="queued")
     assert 100 < (waiting.due_at - now()).total_seconds() <= 120
-    here[vera.session.person_id] = time.time() - 121
+    here[vera.session.person_id] = present(vera, gone_seconds=121)
     wait()
     assert len(mails()) == 1
 
 
 def test_a_page_that_nobody_looks_at_for_long_counts_as_gone(
-    vera: Visitor, alice: Viewer, here: dict[int, float]
+    vera: Visitor, alice: Viewer, here: dict[int, Present]
 ) -> None:
     make.say(alice, vera.session.conversation, "Hello Vera.")
-    here[vera.session.person_id] = time.time()
+    here[vera.session.person_id] = present(vera)
     wait(1_000)
     assert len(mails()) == 1
 

@@ -14,18 +14,23 @@ from tickets.models import Message, Ticket
 
 READ = ("", "timeline/", "messages/1/", "messages/1/original/", "about/")
 WRITE = (
-    *("reply/", "note/", "assign/", "solve/", "reopen/", "seen/"),
+    *("reply/", "note/", "assign/", "hand/", "solve/", "reopen/", "seen/"),
     "messages/1/deliver/",
     "messages/1/take-back/",
     "messages/1/move/",
 )
-PAGES = ("/tickets/", "/tickets/new/", "/assistant/")
+PAGES = ("/tickets/", "/tickets/new/", "/assistant/", "/chats/")
 SCRIPT = {"HX-Request": "true"}
 
 
 def test_every_address_of_the_desk_is_in_these_lists() -> None:
     names = {str(key) for key in get_resolver("tickets.urls").reverse_dict if isinstance(key, str)}
-    tested = {"ticket", "timeline", "message", "original", "about"} | {"list", "new", "assistant"}
+    tested = {"ticket", "timeline", "message", "original", "about"} | {
+        "list",
+        "new",
+        "assistant",
+        "chats",
+    }
     tested |= {path.strip("/").rpartition("/")[2] for path in WRITE}
     tested |= {"file", "preview", "upload", "uploads"}  # in test_files, test_uploads_api
     tested |= {"deliver-all", "leave-out"}  # in test_views_undelivered, test_views_copies

@@ -163,6 +163,18 @@ class Inbox(models.Model):
         db_default=False,
         help_text=_("Otherwise they see names only, and answers are passed on by the helpdesk."),
     )
+    previews_typing = models.BooleanField(
+        _("staff see what visitors type"),
+        default=False,
+        db_default=False,
+        help_text=_("Before it is sent. The widget says so."),
+    )
+    assigns_chats = models.BooleanField(
+        _("new chats are given to who is free"),
+        default=False,
+        db_default=False,
+        help_text=_("To staff who are at the desk, not away, and below their number of chats."),
+    )
     file_max_mb = models.PositiveSmallIntegerField(
         _("largest file (MB)"),
         default=25,

@@ -15,6 +15,7 @@ from django.utils.translation import gettext_lazy as _
 
 NAME_MAX_CHARS = 150
 HUES = 8
+CHAT_CAP = 4
 
 
 class UserManager(BaseUserManager["User"]):
@@ -46,6 +47,21 @@ class User(AbstractBaseUser, PermissionsMixin):
     signature = models.TextField(
         _("signature"), blank=True, default="", db_default="", max_length=2_000
     )
+
+    away = models.BooleanField(
+        _("away"),
+        default=False,
+        db_default=False,
+        help_text=_("New chats are not given to them."),
+    )
+    chat_cap = models.PositiveSmallIntegerField(
+        _("most chats at once"),
+        default=CHAT_CAP,
+        db_default=CHAT_CAP,
+        help_text=_("They may take more by themselves."),
+    )
+    # When they were last given a chat.
+    chat_given_at = models.DateTimeField(null=True, blank=True, editable=False)
 
     objects: ClassVar[UserManager] = UserManager()
 

@@ -67,6 +67,8 @@ class Ticket(models.Model):
     solved_at = models.DateTimeField(_("solved at"), null=True, blank=True)
     # Since when it has been our turn.
     waiting_since = models.DateTimeField(_("waiting since"), null=True, blank=True)
+    # Somebody waits in the widget for a person at this moment: it comes before all else.
+    live = models.BooleanField(_("live"), default=False, db_default=False)
     last_message_at = models.DateTimeField(_("last message at"), default=now)
     last_preview = models.CharField(_("last message"), max_length=PREVIEW_CHARS, blank=True)
     last_author_name = models.CharField(_("written by"), max_length=NAME_MAX_CHARS, blank=True)
@@ -89,27 +91,33 @@ class Ticket(models.Model):
         verbose_name = _("ticket")
         verbose_name_plural = _("tickets")
         indexes = [
-            # The open lists, longest waiting first.
+            # The open lists: those who wait live first, then the longest waiting.
             models.Index(
-                fields=["waiting_since", "number"],
+                fields=["-live", "waiting_since", "number"],
                 condition=Q(status="open"),
-                name="ticket_open",
+                name="ticket_open_live",
             ),
             models.Index(
-                fields=["assignee", "waiting_since", "number"],
+                fields=["assignee", "-live", "waiting_since", "number"],
                 condition=Q(status="open"),
-                name="ticket_open_by_assignee",
+                name="ticket_open_live_by_assignee",
             ),
             # PostgreSQL does not walk the index above in order for "assignee IS NULL".
             models.Index(
-                fields=["waiting_since", "number"],
+                fields=["-live", "waiting_since", "number"],
                 condition=Q(status="open", assignee=None),
-                name="ticket_open_unassigned",
+                name="ticket_open_live_unassigned",
             ),
             models.Index(
-                fields=["inbox", "waiting_since", "number"],
+                fields=["inbox", "-live", "waiting_since", "number"],
                 condition=Q(status="open"),
-                name="ticket_open_by_inbox",
+                name="ticket_open_live_by_inbox",
+            ),
+            # Those who wait live are few, and counted and gone through often.
+            models.Index(
+                fields=["waiting_since", "number"],
+                condition=Q(status="open", live=True),
+                name="ticket_live",
             ),
             # The others, latest first.
             models.Index(

@@ -7,7 +7,15 @@ from tickets.operations.assistant import (
     post_answer,
     switch_assistant,
 )
-from tickets.operations.conversations import mark_read, post_note, post_reply, start_chat
+from tickets.operations.conversations import (
+    MovedOn,
+    mark_read,
+    post_note,
+    post_reply,
+    start_chat,
+)
+from tickets.operations.handing import hand_ticket_to
+from tickets.operations.live import nobody_waits, share_chat
 from tickets.operations.moving import move_message
 from tickets.operations.opening import open_ticket_by_mail
 from tickets.operations.taking_back import Draft, take_back
@@ -16,22 +24,26 @@ from tickets.operations.visits import end_chat, file_answers, introduce, rate_ti
 
 __all__ = [
     "Draft",
+    "MovedOn",
     "ask_for_human",
     "assign_ticket",
     "end_chat",
     "file_answers",
     "hand_over",
+    "hand_ticket_to",
     "introduce",
     "mark_read",
     "mark_seen",
     "may_answer",
     "move_message",
+    "nobody_waits",
     "open_ticket_by_mail",
     "post_answer",
     "post_note",
     "post_reply",
     "rate_ticket",
     "reopen_ticket",
+    "share_chat",
     "solve_ticket",
     "start_chat",
     "switch_assistant",

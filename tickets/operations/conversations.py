@@ -9,6 +9,7 @@ from uuid import UUID
 from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from attachments.models import Attachment
 from helpdesk.lib import prepared
@@ -38,6 +39,22 @@ from tickets.operations.timeline import (
 )
 
 
+class MovedOn(Refused):
+    """Others have spoken since the writer looked, up to `upto`: nothing was sent."""
+
+    def __init__(self, newer: Sequence[Message], upto: int) -> None:
+        self.upto = upto
+        self.first_seq = newer[0].seq
+        names = list(dict.fromkeys(str(message.author) for message in newer))
+        some = names[0] if len(names) == 1 else _("%s and others") % names[0]
+        sentence = ngettext(
+            "%(name)s wrote since you began.",
+            "%(name)s wrote %(count)s messages since you began.",
+            len(newer),
+        )
+        super().__init__(sentence % {"name": some, "count": len(newer)})
+
+
 @transaction.atomic
 def start_chat(*, name: str = "", person: Person | None = None) -> Participant:
     """A new visitor, or `person`, in a chat of their own. No ticket yet: they have said nothing."""
@@ -60,6 +77,7 @@ def post_reply(
     files: Sequence[UUID] = (),
     cc: Sequence[str] = (),
     bcc: Sequence[str] = (),
+    seen_seq: int | None = None,
 ) -> Message:
     """Say something to everyone in a conversation, and let its ticket notice.
 
@@ -69,17 +87,20 @@ def post_reply(
     email is queued for each other customer here who is reached by email. If the conversation has
     no ticket yet, one is opened in `inbox_id`. A reply by staff takes the conversation from the
     assistant, and an unassigned ticket becomes theirs. Addresses in `cc` get a seat and hear what
-    is said from now on; those in `bcc` get this one message, and nobody learns of them.
+    is said from now on; those in `bcc` get this one message, and nobody learns of them. `seen_seq`
+    is the last entry that the writer had before them, where that is known.
 
     Raises NotFound if the viewer may not see the conversation, Refused if they may only read it,
     if the body is empty or too long, if a file cannot be had, or if an address cannot be written
-    to.
+    to, MovedOn if somebody else has spoken after `seen_seq`.
     """
     body = checked(body, may_be_empty=bool(files))
     copies = checked_copies(cc, bcc)
 
     def write() -> Message:
-        return _reply(viewer, conversation_id, body, via, client_token, inbox_id, files, copies)
+        return _reply(
+            viewer, conversation_id, body, via, client_token, inbox_id, files, copies, seen_seq
+        )
 
     return _once(write, viewer, conversation_id, client_token)
 
@@ -93,6 +114,7 @@ def _reply(
     inbox_id: int | None,
     files: Sequence[UUID],
     copies: Copies,
+    seen_seq: int | None,
 ) -> Message:
     attached = uploaded_files(viewer, files)
     if copies:  # before the conversation, as whoever files a mail does
@@ -107,6 +129,8 @@ def _reply(
         file_count=len(attached),
     )
     conversation = access_to_write(viewer, conversation_id)
+    if seen_seq is not None and conversation.last_public_seq > seen_seq:
+        _check_nobody_spoke(conversation, viewer, seen_seq, client_token)
     ticket = ticket_of(conversation)
     if ticket is None and inbox_id is not None:
         subject = body or ", ".join(file.name for file in attached)
@@ -216,6 +240,25 @@ def _once(
     )
     read_files([message])
     return message
+
+
+def _check_nobody_spoke(
+    conversation: Conversation, viewer: Viewer, seen_seq: int, client_token: UUID | None
+) -> None:
+    """Raises MovedOn if somebody else has said something after `seen_seq`."""
+    said = Message.objects.filter(conversation=conversation, kind=Message.Kind.REPLY)
+    newer = list(
+        said.filter(seq__gt=seen_seq)
+        .exclude(author=viewer.person)
+        .select_related("author")
+        .only("seq", "author__name")
+        .order_by("seq")
+    )
+    if not newer:
+        return
+    # What was stored and whose answer got lost is sent again: it is no news to its writer.
+    if not said.filter(author=viewer.person, client_token=client_token or UUID(int=0)).exists():
+        raise MovedOn(newer, conversation.last_seq)
 
 
 def _append(conversation: Conversation, message: Message, files: Sequence[Attachment]) -> Message:

@@ -82,9 +82,10 @@ def _set_status(viewer: Viewer, number: int, status: Status) -> Ticket:
     moment = now()
     ticket.solved_at = moment if status == Status.SOLVED else None
     ticket.waiting_since = asked_at(ticket) or moment if status == Status.OPEN else None
+    ticket.live = False
     if status == Status.SOLVED:
         ticket.unread = False
-    ticket.save(update_fields=["status", "solved_at", "waiting_since", "unread"])
+    ticket.save(update_fields=["status", "solved_at", "waiting_since", "unread", "live"])
     append_change(ticket, "status", old, status, author=viewer.person)
     events.ticket_changed(ticket)
     events.ended_changed(ticket)

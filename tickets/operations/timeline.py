@@ -225,7 +225,10 @@ def ticket_hears(ticket: Ticket, message: Message, *, role: str, reopens: bool =
             ticket.solved_at = None
             ticket.waiting_since = message.created_at
         ticket.unread = True
+        if reopens:
+            ticket.live = waits_live(ticket) and message.via == Message.Via.WIDGET
     else:
+        ticket.live = False
         if was == Ticket.Status.OPEN:
             ticket.status = Ticket.Status.WAITING
             ticket.waiting_since = None
@@ -242,6 +245,7 @@ def ticket_hears(ticket: Ticket, message: Message, *, role: str, reopens: bool =
         "solved_at",
         "waiting_since",
         "unread",
+        "live",
         "first_reply_at",
         "last_message_at",
         "last_preview",
@@ -250,6 +254,16 @@ def ticket_hears(ticket: Ticket, message: Message, *, role: str, reopens: bool =
     if was == Ticket.Status.SOLVED != ticket.status:
         append_change(ticket, "status", was, ticket.status, author=message.author, via=message.via)
         events.ended_changed(ticket)
+
+
+def waits_live(ticket: Ticket) -> bool:
+    """Is it a chat in which it is the turn of staff? That somebody still is there to wait is for
+    `chat.operations` to see."""
+    return (
+        ticket.conversation.channel == Conversation.Channel.CHAT
+        and ticket.status == Ticket.Status.OPEN
+        and ticket.handler == Ticket.Handler.STAFF
+    )
 
 
 def ticket_reopens(ticket: Ticket, *, reason: str) -> None:
@@ -383,7 +397,8 @@ def sets_handler(ticket: Ticket, handler: str, *, author: Person | None, reason:
     if ticket.handler == handler:
         return False
     old, ticket.handler = ticket.handler, handler
-    prepared.save(ticket, "handler")
+    ticket.live = waits_live(ticket)
+    prepared.save(ticket, "handler", "live")
     append_change(
         ticket, "handler", old, handler, author=author, public=True, reason=reason, via="system"
     )

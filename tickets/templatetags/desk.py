@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from helpdesk.lib.markdown import words_as_html
-from tickets.models import Message
+from tickets.models import Message, Ticket
 from tickets.views.entries import Entry
 
 register = template.Library()
@@ -22,6 +22,7 @@ register = template.Library()
 # How long a customer may wait before it shows: quiet, then a warning, then late.
 WARN_AFTER = timedelta(hours=4)
 LATE_AFTER = timedelta(hours=24)
+LIVE_LATE_AFTER = timedelta(minutes=5)
 
 
 @register.filter
@@ -64,9 +65,11 @@ def waited(since: datetime) -> str:
 
 
 @register.filter
-def urgency(since: datetime) -> str:
+def urgency(ticket: Ticket) -> str:
     """The class of a chip that says how long somebody has waited."""
-    age = now() - since
+    age = now() - (ticket.waiting_since or now())
+    if ticket.live:
+        return "chip-warn" if age < LIVE_LATE_AFTER else "chip-bad"
     if age < WARN_AFTER:
         return "chip-quiet"
     return "chip-warn" if age < LATE_AFTER else "chip-bad"

@@ -13,11 +13,13 @@ from django.views.decorators.http import require_POST
 
 from attachments.uploads import upload_json
 from helpdesk.lib.errors import Refused
-from tickets.access import access_ticket, viewer_for
-from tickets.forms import AssignForm, ComposerForm, MoveForm, SeqForm
+from tickets.access import Viewer, access_ticket, viewer_for
+from tickets.forms import AssignForm, ComposerForm, HandForm, MoveForm, SeqForm
 from tickets.models import Message
 from tickets.operations import (
+    MovedOn,
     assign_ticket,
+    hand_ticket_to,
     mark_seen,
     move_message,
     post_note,
@@ -52,6 +54,18 @@ def assign(request: DeskRequest, number: int) -> HttpResponse:
     if not form.is_valid():
         raise Refused(_("Choose someone from the list."))
     assign_ticket(viewer, number, form.cleaned_data["assignee"])
+    return _about(request, number)
+
+
+@require_POST
+@desk_page
+def hand(request: DeskRequest, number: int) -> HttpResponse:
+    """Give it to a colleague or a team, with a note."""
+    viewer = viewer_for(request.user)
+    form = HandForm(request.POST)
+    if not form.is_valid():
+        raise Refused(_("Choose a colleague or a team."))
+    hand_ticket_to(viewer, number, **form.cleaned_data)
     return _about(request, number)
 
 
@@ -140,7 +154,8 @@ def _compose(
 ) -> HttpResponse:
     """Post what was written. Whatever is wrong, the text stays in the box.
 
-    A script gets 204, or 422 with the sentence to show.
+    A script gets 204, or 422 with the sentence to show, or 409 with the guard: others have spoken
+    since. Without a script the page is shown again with what they said, and can be sent from there.
     """
     viewer = viewer_for(request.user)
     ticket = access_ticket(viewer, number)
@@ -149,8 +164,13 @@ def _compose(
         words = form.cleaned_data
         files = words.pop("file")
         if kind == Message.Kind.NOTE:
-            del words["cc"], words["bcc"]
-        message = post(viewer, ticket.conversation_id, via=Message.Via.WEB, files=files, **words)
+            del words["cc"], words["bcc"], words["seen_seq"]
+        try:
+            message = post(
+                viewer, ticket.conversation_id, via=Message.Via.WEB, files=files, **words
+            )
+        except MovedOn as guard:
+            return _moved_on(request, viewer, number, form, guard)
         shown = [file.attachment.uuid for file in message.files.all()] if files else []
         if (message.kind, message.body, shown) == (kind, words["body"], files):
             return HttpResponse(status=204) if request.htmx else _back(request, number)
@@ -161,6 +181,17 @@ def _compose(
     form.data = request.POST.copy()
     form.data["client_token"] = str(uuid4())
     return show_ticket(request, viewer, ticket, form, kind=kind, status=422)
+
+
+def _moved_on(
+    request: DeskRequest, viewer: Viewer, number: int, form: ComposerForm, guard: MovedOn
+) -> HttpResponse:
+    """Nothing was sent: what others said meanwhile comes first."""
+    ticket = access_ticket(viewer, number)
+    if request.htmx:
+        context = {"guard": guard, "ticket": ticket}
+        return render(request, "tickets/_guard.html", context, status=409)
+    return show_ticket(request, viewer, ticket, form, guard=guard, status=409)
 
 
 def _about(request: DeskRequest, number: int) -> HttpResponse:

@@ -33,6 +33,10 @@ def change_sentence(message: Message, viewer: Viewer) -> SafeString:
             return format_html(_("{who} set this to wait for the customer"), who=who)
         case {"field": "assignee", "new": None, "old": str(old)}:
             return format_html(_("{who} took this from {old}"), who=who, old=_name(old))
+        case {"field": "team", "new": str(new)}:
+            return format_html(_("{who} handed this to the team {new}"), who=who, new=_name(new))
+        case {"field": "assignee", "new": str(new), "reason": "shared"}:
+            return format_html(_("{who} gave this to {new}, who is free"), who=who, new=_name(new))
         case {"field": "assignee", "new": str(new)} if (
             message.author and new == message.author.name
         ):
@@ -125,6 +129,8 @@ def change_icon(message: Message) -> str:
             return "star"
         case {"field": "assignee" | "identity"}:
             return "user-check"
+        case {"field": "team"}:
+            return "users"
         case {"field": "delivery"}:
             return "triangle-alert"
         case {"field": "continues" | "continued" | "moved"}:

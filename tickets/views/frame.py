@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 
 from django.contrib.auth.views import redirect_to_login
 from django.contrib.postgres.expressions import ArraySubquery
-from django.db.models import Count, OuterRef, Subquery
+from django.db.models import Count, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce, JSONObject
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
@@ -106,11 +106,12 @@ class Place:
     @property
     def is_open_list(self) -> bool:
         """Its rows wait for us, so they say since when."""
-        return self.words is None and self.view in ("yours", "unassigned", "open")
+        return self.words is None and self.view in ("live", "yours", "unassigned", "open")
 
 
 def view_titles() -> dict[View, str]:
     return {
+        "live": _("Live chats"),
         "yours": _("Yours"),
         "unassigned": _("Unassigned"),
         "open": _("All open"),
@@ -121,6 +122,7 @@ def view_titles() -> dict[View, str]:
 
 
 VIEW_ICONS: dict[View, str] = {
+    "live": "message-circle",
     "yours": "user-check",
     "unassigned": "user",
     "open": "layers",
@@ -186,6 +188,7 @@ def nav(viewer: Viewer) -> dict[str, Any]:
     desk, inboxes, alarms = _around(viewer)
     counts = count_tickets(viewer, [inbox.pk for inbox in inboxes])
     numbers = {
+        "live": sum(vars(inbox)["live"] for inbox in inboxes),
         "yours": counts.yours,
         "unassigned": counts.unassigned,
         "open": counts.open,
@@ -224,8 +227,8 @@ class Alarm:
 
 
 def _around(viewer: Viewer) -> tuple[Desk, list[Inbox], list[Alarm]]:
-    """All in one query, and how many tickets of each inbox have a mail that did not arrive: they
-    are on every page."""
+    """All in one query, and how many tickets of each inbox have a mail that did not arrive, or
+    somebody who waits live: they are on every page."""
     desk = Desk.objects.values(row=JSONObject(name="name", assistant_on="assistant_on"))
     alarm = JSONObject(
         pk="pk",
@@ -236,12 +239,12 @@ def _around(viewer: Viewer) -> tuple[Desk, list[Inbox], list[Alarm]]:
         since=Coalesce("mailbox__last_ok_at", "raised_at"),
     )
     alarms = visible_alarms(viewer).order_by("raised_at").values_list(alarm)[:ALARMS_SHOWN]
-    undelivered = with_undelivered(Ticket.objects.filter(inbox=OuterRef("pk"))).order_by()
-    counted = undelivered.values("inbox").annotate(count=Count("*")).values("count")
+    here = Ticket.objects.filter(inbox=OuterRef("pk")).order_by()
     around = {
         "desk": Subquery(desk[:1]),
         "alarms": ArraySubquery(alarms),
-        "undelivered": Coalesce(Subquery(counted), 0),
+        "undelivered": _count(with_undelivered(here)),
+        "live": _count(here.filter(status=Ticket.Status.OPEN, live=True)),
     }
     inboxes: list[Inbox] = [*visible_inboxes(viewer).annotate(**around)]
     if not inboxes:
@@ -251,6 +254,11 @@ def _around(viewer: Viewer) -> tuple[Desk, list[Inbox], list[Alarm]]:
         Alarm(**one | {"since": datetime.fromisoformat(one["since"])}) for one in found["alarms"]
     ]
     return Desk(**(found["desk"] or {})), inboxes, shown
+
+
+def _count(tickets: QuerySet[Ticket]) -> Coalesce:
+    counted = tickets.values("inbox").annotate(count=Count("*")).values("count")
+    return Coalesce(Subquery(counted), 0)
 
 
 def rows(

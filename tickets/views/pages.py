@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import uuid4
 
 from django.conf import settings
 from django.contrib.postgres.expressions import ArraySubquery
 from django.db.models import Exists, OuterRef, QuerySet, Subquery
+from django.db.models.functions import JSONObject
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
-from tickets.access import Viewer, access_ticket, assignable_users, viewer_for
+from tickets.access import (
+    Viewer,
+    access_ticket,
+    assignable_users,
+    seeing_teams,
+    viewer_for,
+)
 from tickets.forms import ComposerForm, TimelineForm
 from tickets.models import EmailAddress, Participant, Ticket
+from tickets.operations import MovedOn
 from tickets.queries import previous_tickets
 from tickets.views.entries import earlier_entries, latest_entries
 from tickets.views.frame import DeskRequest, desk_page, frame, place_query
@@ -48,11 +57,12 @@ def show_ticket(
     form: ComposerForm,
     *,
     kind: str = "reply",
+    guard: MovedOn | None = None,
     status: int = 200,
 ) -> HttpResponse:
-    """The ticket page with this composer in it."""
+    """The ticket page with this composer in it, and with this guard above it."""
     context = about_ticket(viewer, ticket) | _pane(request, viewer, ticket)
-    context |= {"form": form, "kind": kind, "place_query": place_query(request)}
+    context |= {"form": form, "kind": kind, "guard": guard, "place_query": place_query(request)}
     if request.htmx and request.htmx.target == "ticket":
         context["viewer"] = viewer
         return render(request, "tickets/_ticket.html", context, status=status)
@@ -75,7 +85,9 @@ def _pane(request: DeskRequest, viewer: Viewer, ticket: Ticket) -> dict[str, Any
 
 
 def show_about(request: DeskRequest, viewer: Viewer, ticket: Ticket) -> HttpResponse:
-    """Head and side column, each in a part of its own."""
+    """Head and side column, each in a part of its own; the one head where it is a column."""
+    if "column" in request.GET:
+        return render(request, "tickets/_column_head.html", {"viewer": viewer, "ticket": ticket})
     context = about_ticket(viewer, ticket)
     context |= {"viewer": viewer, "place_query": place_query(request)}
     return render(request, "tickets/_about.html", context)
@@ -93,22 +105,27 @@ def about_ticket(viewer: Viewer, ticket: Ticket) -> dict[str, Any]:
             (seat for seat in seats if seat.person_id == ticket.requester_id), None
         ),
         "assignable": list(assignable_users(ticket.inbox)),
+        "teams": vars(seats[0])["teams"] if seats else [],
+        "hand_token": uuid4(),
         "previous": previous_tickets(viewer, ticket),
         "continued_in": vars(seats[0])["continued_in"] if seats else [],
     }
 
 
 def _seats(ticket: Ticket) -> QuerySet[Participant]:
-    """Who takes part, and with each, to save a query, which tickets continue this one."""
+    """Who takes part, and with each, to save queries, which tickets continue this one and which
+    teams see it."""
     later = Ticket.objects.filter(continues=ticket.number).order_by("number")
     primary = EmailAddress.objects.filter(person=OuterRef("person"), is_primary=True)
     seats = Participant.objects.filter(conversation=ticket.conversation_id, left_at=None)
+    teams = seeing_teams(ticket.inbox)
     return (
         seats.select_related("person")
         .annotate(
             address=Subquery(primary.values("address")[:1]),
             is_unverified=Exists(primary.filter(is_verified=False)),
             continued_in=ArraySubquery(later.values("number")),
+            teams=ArraySubquery(teams.values(team=JSONObject(pk="pk", name="name"))),
         )
         .order_by("pk")
     )

@@ -707,9 +707,10 @@ export function start(root) {
     const chars = [...box.value.trim()].length;
     const most = config?.message_max_chars;
     tooLong = chars > most;
-    hint.textContent = tooLong ? fill(TEXT.long, { count: chars, most }) : said;
+    const calm = !(tooLong || said) && config?.preview;
+    hint.textContent = calm ? TEXT.preview : tooLong ? fill(TEXT.long, { count: chars, most }) : said;
     hint.hidden = !hint.textContent;
-    hint.classList.toggle("bad", !whenReady);
+    hint.classList.toggle("bad", !(calm || whenReady));
     box.ariaInvalid = send.ariaDisabled = tooLong;
     box.style.blockSize = "36px";
     if (box.value) box.style.blockSize = `${box.scrollHeight}px`;
@@ -728,9 +729,10 @@ export function start(root) {
     say("");
     keepDraft();
     if (!ready || !box.value) return;
-    if (Date.now() - typedAt > TYPING_MS) {
+    const shown = config?.preview && { text: box.value.slice(0, 500) };
+    if (Date.now() - typedAt > (shown ? 900 : TYPING_MS)) {
       typedAt = Date.now();
-      frame({ type: "typing", typing: true });
+      frame({ type: "typing", typing: true, ...shown });
     }
     clearTimeout(stopTimer);
     stopTimer = setTimeout(stopTyping, TYPING_MS + 1_000);
@@ -798,21 +800,12 @@ export function start(root) {
       : moment.toLocaleDateString(lang, { weekday: "long", day: "numeric", month: "long" });
   }
 
-  function changeLine({ author, change, created_at }) {
-    const why = { nothing_found: TEXT.nothing_found, failed: TEXT.failed }[change.reason];
-    const name = change.reason === "staff_wrote" && author?.name;
-    const person = why ? `${why} ${TEXT.person}` : TEXT.person;
-    const at = new Date(created_at).toLocaleTimeString(lang, { timeStyle: "short" });
-    return `${name ? fill(TEXT.joined, { name }) : change.new === "staff" ? person : TEXT.assistantFirst} · ${at}`;
-  }
-
   function draw(entry) {
     const { mine, author, body: text, change, sources = [], dots, live, day } = entry;
     if (day) return h("p.line", null, dayLine(day));
     if (change) {
       const line = h("p.line");
-      if (change.field === "handler") line.append(changeLine(entry));
-      else more("group", line, change, called(author));
+      more("tell", line, entry, called(author));
       return line;
     }
     const parts = dots ? [h("i"), h("i"), h("i")] : mine ? linked(text) : prose(text);

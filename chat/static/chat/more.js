@@ -40,7 +40,7 @@ const MARKS = [TEXT.rate1, TEXT.rate2, TEXT.rate3, TEXT.rate4, TEXT.rate5];
 // Returns what chat.js calls by name. It is given what that has already.
 export function keep(kit) {
   const { shadow, panel, page, tail, box, h, icon, button, face, row, ICONS } = kit;
-  const { call, at, begin, store, submit, render, stands, fill } = kit;
+  const { call, at, begin, store, submit, render, stands, fill, lang } = kit;
   Object.assign(ICONS, FACES);
   const sheet = new CSSStyleSheet();
   sheet.replaceSync(STYLE);
@@ -319,11 +319,19 @@ export function keep(kit) {
     items[0].focus();
   }
 
-  // What somebody did to a group, on its line.
-  function group(line, { field, old, new: name }, who) {
-    const words = { joined: TEXT.joined, left: TEXT.went, title: name && TEXT.named };
-    words.member = name ? TEXT.added : TEXT.took;
-    if (words[field]) line.textContent = fill(words[field], { who, name: field === "left" ? who : name || old });
+  // What a change says, on its line. `who` did it.
+  function tell(line, { change, author, created_at }, who) {
+    const { field, old, new: name, reason } = change;
+    const group = { joined: TEXT.joined, left: TEXT.went, title: name && TEXT.named };
+    group.member = name ? TEXT.added : TEXT.took;
+    if (group[field]) line.textContent = fill(group[field], { who, name: field === "left" ? who : name || old });
+    if (field !== "handler") return;
+    const why = { nothing_found: TEXT.nothing_found, failed: TEXT.failed }[reason];
+    const joined = reason === "staff_wrote" && author?.name;
+    const person = why ? `${why} ${TEXT.person}` : TEXT.person;
+    const at = new Date(created_at).toLocaleTimeString(lang, { timeStyle: "short" });
+    const said = joined ? fill(TEXT.joined, { name: joined }) : name === "staff" ? person : TEXT.assistantFirst;
+    line.textContent = `${said} · ${at}`;
   }
 
   // Two notes, of our own making.
@@ -343,5 +351,5 @@ export function keep(kit) {
     setTimeout(() => audio.close(), 1_000);
   }
 
-  return { form: showForm, ended, atHome, menu, group, beep };
+  return { form: showForm, ended, atHome, menu, tell, beep };
 }

@@ -6,6 +6,7 @@
 // while another message is under way waits for it, so that messages arrive in order.
 
 import { keepUploads, takeFiles } from "../js/uploads.js";
+import { keepGuard } from "./guard.js";
 import { ask, csrfToken } from "./parts.js";
 
 const KEEP_AFTER_MS = 250;
@@ -14,11 +15,10 @@ const TYPING_STOPS_MS = 4_000;
 export const AGAIN_MS = 3_000;
 export const AGAIN_AFTER = new Set([0, 429, 502, 503, 504]);
 
-export function keepComposer(pane, live, { signal, onSent, store = localStorage }) {
+export function keepComposer(pane, live, { signal, onSent, onMovedOn, store = localStorage }) {
   const form = pane.querySelector("[data-composer]");
   const box = form.querySelector("[data-body]");
   const errorBox = form.querySelector("[data-composer-error]");
-  const guard = pane.querySelector("[data-guard]");
   const conversation = Number(pane.dataset.conversation);
   const key = draftKey(pane.dataset.ticket);
   const words = (name) => pane.querySelector(`[data-words="${name}"]`).content.textContent;
@@ -71,6 +71,16 @@ export function keepComposer(pane, live, { signal, onSent, store = localStorage 
     copies.open = Boolean(cc || bcc);
   };
   const isEmpty = ({ body, files }) => !body.trim() && !files.length;
+  const guard = keepGuard(pane, {
+    from: Number(form.elements.seen_seq.value),
+    words,
+    onSeen() {
+      onMovedOn();
+      pane.querySelector("[data-scroller]").scrollTop = 0;
+      box.focus();
+    },
+    onSend: () => press(),
+  });
 
   const files = keepUploads({
     address,
@@ -133,7 +143,7 @@ export function keepComposer(pane, live, { signal, onSent, store = localStorage 
       const left = draft();
       // Who was put in copy with the first hears the next ones anyway.
       const next = { kind: left.kind, body, files: left.files.filter((id) => !taken.includes(id)) };
-      if (!isEmpty(next)) waiting.push({ ...next, token: newToken() });
+      if (!isEmpty(next)) waiting.push({ ...next, token: newToken(), seen: guard.seen() });
       keep();
       if (!sending) send(tried);
       return;
@@ -145,7 +155,7 @@ export function keepComposer(pane, live, { signal, onSent, store = localStorage 
       return;
     }
     if (tried && !same(tried, now)) token = newToken();
-    send({ ...now, token });
+    send({ ...now, token, seen: guard.seen() });
   };
 
   // What waits goes out even when this person has gone on to another ticket.
@@ -167,7 +177,10 @@ export function keepComposer(pane, live, { signal, onSent, store = localStorage 
     data.set("body", now.body);
     data.set("client_token", token);
     for (const id of now.files ?? []) data.append("file", id);
-    if (now.kind === "reply") for (const name of ["cc", "bcc"]) data.set(name, now[name] ?? "");
+    if (now.kind === "reply") {
+      for (const name of ["cc", "bcc"]) data.set(name, now[name] ?? "");
+      data.set("seen_seq", now.seen ?? "");
+    }
     try {
       await ask(form.querySelector(`[data-send="${now.kind}"]`).formAction, { form: data });
     } catch (error) {
@@ -183,7 +196,7 @@ export function keepComposer(pane, live, { signal, onSent, store = localStorage 
     if (now.kind === "reply" && copied("cc") === now.cc && copied("bcc") === now.bcc) setCopies({});
     keep();
     say("");
-    guard.hidden = true;
+    if (now.kind === "reply") guard.pass();
     stopTyping();
     live.wake();
     onSent();
@@ -203,6 +216,12 @@ export function keepComposer(pane, live, { signal, onSent, store = localStorage 
       token = newToken();
     }
     keep();
+    if (error.status === 409) {
+      say("");
+      guard.refuse(error.html);
+      onMovedOn();
+      return;
+    }
     if (error.status === 401) live.signedOut();
     const name = { 401: "out", 404: "gone" }[error.status];
     say(name ? words(name) : error.sentence || words("failed"));
@@ -261,7 +280,7 @@ export function keepComposer(pane, live, { signal, onSent, store = localStorage 
     whenReady = false;
     if (!sending) waiting = []; // changed after a failure: from here on it is one text again
     if (checkLength()) say("");
-    if (!box.value) guard.hidden = true;
+    if (isEmpty(draft())) guard.pass();
     showTyping();
     clearTimeout(keepTimer);
     keepTimer = setTimeout(keep, KEEP_AFTER_MS);
@@ -277,14 +296,10 @@ export function keepComposer(pane, live, { signal, onSent, store = localStorage 
   takeFiles({
     button: form.querySelector("[data-attach]"),
     input: form.querySelector("[data-file-input]"),
-    zone: document.body,
+    zone: pane.matches("[data-column]") ? pane : document.body,
     box,
     add: attach,
     signal,
-  });
-  pane.querySelector("[data-guard-show]").addEventListener("click", () => {
-    guard.hidden = true;
-    pane.querySelector("[data-scroller]").scrollTop = 0;
   });
   addEventListener("pagehide", keep, { signal });
   // The bytes of a file that is under way are nowhere but here.
@@ -299,11 +314,10 @@ export function keepComposer(pane, live, { signal, onSent, store = localStorage 
   again(); // it was sent, and left before the answer came
 
   return {
-    // Somebody else spoke while this person was writing.
-    heard(name) {
-      if (!box.value.trim()) return;
-      guard.querySelector("[data-guard-name]").textContent = name;
-      guard.hidden = false;
+    // The timeline grew to `seq`; `names` are those of the others who spoke.
+    heard(seq, names) {
+      guard.heard(seq, isEmpty(draft()) ? [] : names);
+      if (isEmpty(draft())) guard.pass();
     },
     write(as) {
       // What waits for its files was sent as what it was then.

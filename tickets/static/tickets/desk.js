@@ -2,6 +2,7 @@
 
 import { drawers } from "../js/drawers.js";
 import { menus } from "../js/menus.js";
+import { keepColumns } from "./columns.js";
 import { forgetDrafts, keepComposer } from "./composer.js";
 import { keepList, markCurrent } from "./list.js";
 import { lightbox } from "./lightbox.js";
@@ -9,6 +10,7 @@ import { openLive } from "./live.js";
 import { mailFrames } from "./mail_frame.js";
 import { keepNewTicket } from "./new_ticket.js";
 import { parse, replaceParts, sentenceOf } from "./parts.js";
+import { keepPresence } from "./presence.js";
 import { shortcuts } from "./shortcuts.js";
 import { keepTimeline } from "./timeline.js";
 import { showWriting } from "./writing.js";
@@ -22,22 +24,16 @@ const live = openLive(app.dataset.socket);
 let leave = new AbortController();
 let composer = null;
 let newTicket = null;
+let side = null; // chats side by side
 
-function openTicket(pane) {
-  for (const key of IS_APPLE ? document.querySelectorAll("[data-mod]") : []) key.textContent = "⌘";
-  leave.abort();
-  leave = new AbortController();
-  composer = null;
-  const { signal } = leave;
-  if (!pane?.dataset.ticket) {
-    live.watch(null);
-    return;
-  }
+// A conversation with its composer, wherever it stands on the page.
+function keepPane(pane, signal) {
+  let composer = null;
   const timeline = keepTimeline(pane, live, {
     signal,
     onEntries(entries) {
-      const names = entries.map((entry) => entry.dataset.byCustomer).filter(Boolean);
-      if (names.length) composer?.heard(names.at(-1));
+      const names = entries.map((entry) => entry.dataset.replyBy).filter(Boolean);
+      composer?.heard(Number(entries.at(-1).dataset.seq), names);
     },
     onTakenBack: (draft) => composer?.takeBack(draft),
     onRefused: (sentence) => composer?.say(sentence),
@@ -48,10 +44,33 @@ function openTicket(pane) {
       timeline.toEnd();
       timeline.grow();
     },
+    onMovedOn: timeline.grow,
   });
   showWriting(pane, live, { signal });
-  live.watch(Number(pane.dataset.conversation));
+  keepPresence(pane, live, { signal });
   timeline.grow();
+  return composer;
+}
+
+function openTicket(pane) {
+  for (const key of IS_APPLE ? document.querySelectorAll("[data-mod]") : []) key.textContent = "⌘";
+  leave.abort();
+  leave = new AbortController();
+  composer = null;
+  if (!pane?.dataset.ticket) {
+    live.watch([]);
+    return;
+  }
+  composer = keepPane(pane, leave.signal);
+  live.watch([Number(pane.dataset.conversation)]);
+}
+
+// Several, each in a column.
+function openColumns(panes) {
+  const composers = new Map([...panes].map((pane) => [pane, keepPane(pane, leave.signal)]));
+  live.watch([...panes].map((pane) => Number(pane.dataset.conversation)));
+  const columns = keepColumns(panes);
+  return { move: columns.move, composer: () => composers.get(columns.current()), composers };
 }
 
 // --- The connection ---
@@ -66,7 +85,8 @@ function showConnection() {
     }
     if (state === "lost") timer = setTimeout(() => (banner.hidden = false), LOST_SHOWN_AFTER_MS);
     else banner.hidden = state !== "out";
-    if (state === "open") (composer ?? newTicket)?.resume();
+    if (state !== "open") return;
+    for (const each of side ? side.composers.values() : [composer ?? newTicket]) each?.resume();
   });
 }
 
@@ -114,9 +134,11 @@ drawers(app);
 menus();
 lightbox();
 mailFrames();
-shortcuts({ composer: () => composer });
+const columns = document.querySelectorAll("[data-column]");
+shortcuts({ composer: () => (side ? side.composer() : composer), side: () => side });
 keepList(live);
 showConnection();
 openTicket(document.getElementById("ticket"));
+if (columns.length) side = openColumns(columns);
 const form = document.querySelector("[data-new-ticket]");
 if (form) newTicket = keepNewTicket(form, live, { signal: leave.signal });

@@ -17,7 +17,7 @@ export function openLive(path, { connect = openSocket } = {}) {
   let state = "connecting"; // connecting, open, lost, out
   let retryMs = RETRY_MIN_MS;
   let retryTimer = 0;
-  let watched = null;
+  let watched = []; // conversations
 
   const become = (next) => {
     if (state === next || state === "out") return;
@@ -27,6 +27,8 @@ export function openLive(path, { connect = openSocket } = {}) {
   const send = (frame) => {
     if (socket?.readyState === WebSocket.OPEN) socket.send(JSON.stringify(frame));
   };
+  // A page that nobody looks at is not "viewing" what it shows.
+  const tellVisible = () => send({ type: "visible", visible: !document.hidden });
   const catchUp = () => {
     if (document.hidden || state === "out") return;
     for (const look of catchers) look();
@@ -40,7 +42,8 @@ export function openLive(path, { connect = openSocket } = {}) {
       if (event.type === "ready") {
         retryMs = RETRY_MIN_MS;
         become("open");
-        if (watched) send({ type: "watch", conversation: watched });
+        if (document.hidden) tellVisible();
+        if (watched.length) send({ type: "watch", conversations: watched });
         else catchUp();
       }
       // What came between the page and the watch is in nobody's bell: look once more.
@@ -75,7 +78,10 @@ export function openLive(path, { connect = openSocket } = {}) {
       start();
     }
   };
-  document.addEventListener("visibilitychange", wake);
+  document.addEventListener("visibilitychange", () => {
+    tellVisible();
+    wake();
+  });
   addEventListener("online", wake);
   addEventListener("offline", lose);
   setInterval(catchUp, CATCH_UP_EVERY_MS);
@@ -102,9 +108,10 @@ export function openLive(path, { connect = openSocket } = {}) {
       lose();
     },
     wake,
-    watch(conversation) {
-      watched = conversation;
-      send(conversation ? { type: "watch", conversation } : { type: "unwatch" });
+    // These conversations and no others; none: an empty list.
+    watch(conversations) {
+      watched = conversations;
+      send(watched.length ? { type: "watch", conversations } : { type: "unwatch" });
     },
     typing(conversation, typing) {
       send({ type: "typing", conversation, typing });

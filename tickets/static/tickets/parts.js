@@ -55,7 +55,8 @@ const alike = (one, other) =>
 const OURS = new Set(["open", "inert"]);
 
 function morph(shown, fresh) {
-  if (shown.isEqualNode(fresh)) return;
+  // What the browser fills in, such as who is here now, the server cannot know.
+  if (shown.isEqualNode(fresh) || shown.dataset?.ours !== undefined) return;
   if (shown.nodeType !== Node.ELEMENT_NODE) {
     shown.data = fresh.data;
     return;

@@ -3,7 +3,7 @@
 
 const SWITCH = "single-keys";
 
-export function shortcuts({ composer }) {
+export function shortcuts({ composer, side }) {
   const sheet = document.querySelector("[data-keys]");
   const toggle = sheet.querySelector("[data-keys-switch]");
   toggle.checked = localStorage.getItem(SWITCH) !== "off";
@@ -16,8 +16,8 @@ export function shortcuts({ composer }) {
   });
 
   const acts = {
-    j: () => moveTo(1),
-    k: () => moveTo(-1),
+    j: () => (side() ? side().move(1) : moveTo(1)),
+    k: () => (side() ? side().move(-1) : moveTo(-1)),
     r: () => composer()?.write("reply"),
     n: () => composer()?.write("note"),
     a: () => {

@@ -42,7 +42,7 @@ export function keepTimeline(pane, live, { signal, onEntries, onTakenBack, onRef
 
   // Tell the desk that somebody has these entries before them.
   const see = async () => {
-    if (document.hidden || !unseen) return;
+    if (document.hidden || !unseen || !isInView(pane)) return;
     const form = new FormData();
     form.set("seq", lastSeq());
     await ask(`${address}seen/`, { signal, form });
@@ -96,6 +96,8 @@ export function keepTimeline(pane, live, { signal, onEntries, onTakenBack, onRef
     pane.querySelector("[data-scroller]").focus({ preventScroll: true });
   };
 
+  // A column that was scrolled to is seen from then on.
+  pane.addEventListener("focusin", () => see().catch(fail), { signal });
   list.addEventListener("submit", (event) => {
     if (event.target.matches("[data-take-back]")) {
       event.preventDefault();
@@ -141,4 +143,10 @@ export function keepTimeline(pane, live, { signal, onEntries, onTakenBack, onRef
   }, signal);
 
   return { grow, toEnd: () => (pane.querySelector("[data-scroller]").scrollTop = 0) };
+}
+
+// A column beside the screen is not.
+function isInView(pane) {
+  const { left, right } = pane.getBoundingClientRect();
+  return right > 0 && left < innerWidth;
 }

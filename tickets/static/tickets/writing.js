@@ -37,6 +37,14 @@ export function showWriting(pane, live, { signal }) {
     if (typing) show(person, name || words("customer"));
     else drop(person);
   });
+  // What a visitor types, before it is sent.
+  onMine("typing.preview", ({ person, name, text }) => {
+    const row = show(person, name || words("customer"));
+    const bubble = row.element.querySelector(".bubble");
+    bubble.replaceChildren(text);
+    bubble.classList.remove("typing");
+    bubble.classList.add("bubble-preview");
+  });
   onMine("assistant.typing", () => {
     drop("assistant"); // a new attempt begins from nothing
     show("assistant", words("assistant"));
