@@ -32,6 +32,7 @@ VIEWS: tuple[View, ...] = (
 
 PAGE_ROWS = 50
 CHATS_AT_HAND = 12
+CALLS = 20
 CHAT_GOES_ON = timedelta(days=1)  # after its last words, although it was answered
 SEARCH_ROWS = 50
 # Messages looked at for one search: enough for a full page when most of them are of one ticket.
@@ -158,6 +159,15 @@ def chats_at_hand(viewer: Viewer) -> list[Ticket]:
     free = chats.filter(status="open", live=True, assignee=None).order_by("waiting_since", "number")
     theirs = [*waiting[:CHATS_AT_HAND], *answered[:CHATS_AT_HAND]][:CHATS_AT_HAND]
     return [*theirs, *free[:CHATS_AT_HAND]]
+
+
+def calls_for(viewer: Viewer) -> list[Ticket]:
+    """What asks for this person: their tickets in which a customer wrote and nobody has read it,
+    and chats that wait for anybody. At most CALLS of each, the latest first."""
+    unread = visible_tickets(viewer).filter(status="open", unread=True).select_related("requester")
+    mine = unread.filter(assignee=viewer.user).order_by("-last_message_at")
+    free = unread.filter(live=True, assignee=None).order_by("-last_message_at")
+    return [*mine[:CALLS], *free[:CALLS]]
 
 
 def chats_by_number(viewer: Viewer, numbers: Sequence[int]) -> list[Ticket]:

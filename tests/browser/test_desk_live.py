@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -281,3 +282,73 @@ def test_side_by_side_nothing_sticks_out_and_axe_finds_nothing(
     if folder := os.environ.get("SHOTS"):
         maya.screenshot(path=f"{folder}/chats-{width}.png")
     assert violations(maya) == []
+
+
+STUB = """
+window.notices = []; window.askedFor = 0;
+window.Notification = class {
+  static permission = "default";
+  static async requestPermission() {
+    window.askedFor += 1; return (this.permission = "granted");
+  }
+  constructor(title, options) { window.notices.push([title, options.tag]); }
+};
+document.hasFocus = () => false;
+"""
+
+
+def test_who_wants_it_is_notified_and_nobody_is_asked_unprompted(
+    new_page: NewPage, stack: Stack
+) -> None:
+    maya = new_page()
+    maya.add_init_script(STUB)
+    log_in(maya, MAYA)
+    expect(maya.locator("[data-count=live]")).to_be_visible()
+    maya.wait_for_timeout(700)
+    (unheard,) = words("Unheard")
+    Customer(stack).says(unheard)
+    expect(maya.get_by_role("link", name=unheard)).to_be_visible()
+    maya.wait_for_timeout(1_500)  # whatever is to be said of it is said by now
+    expect(maya).to_have_title(re.compile(r"^\(\d+\) "))
+    assert maya.evaluate("[window.askedFor, window.notices.length]") == [0, 0]
+
+    maya.locator("[data-menu=me] summary").click()
+    switch = maya.get_by_role("switch", name="Browser notifications")
+    expect(switch).to_have_attribute("aria-checked", "false")
+    expect(maya.get_by_role("switch", name="Sound")).to_have_attribute("aria-checked", "false")
+    switch.click()
+    expect(switch).to_have_attribute("aria-checked", "true")
+    assert maya.evaluate("window.askedFor") == 1
+    if folder := os.environ.get("SHOTS"):
+        maya.screenshot(path=f"{folder}/me-menu.png")
+    assert violations(maya) == []
+    maya.keyboard.press("Escape")
+    maya.wait_for_timeout(700)
+    Customer(stack).says(*words("Heard"))
+    maya.wait_for_function("() => window.notices.length === 1")
+    tag = maya.evaluate("window.notices[0][1]")
+    assert tag == f"ticket-{stack.row('SELECT max(number) FROM tickets_ticket')[0]}"
+
+
+def test_away_shows_to_oneself_and_to_colleagues(new_page: NewPage, stack: Stack) -> None:
+    _visitor, address = asked_in_widget(new_page, stack)
+    bob, maya = log_in(new_page(), BOB, address), log_in(new_page(), MAYA, address)
+    bob.get_by_role("button", name="Take").click()
+    expect(bob.get_by_text("You took this")).to_be_visible()
+    bob.locator("[data-menu=me] summary").click()
+    bob.get_by_role("button", name="Away: no new chats").click()
+    expect(bob.locator("[data-menu=me] summary")).to_contain_text("Away")
+    maya.reload()
+    expect(maya.locator("#head").get_by_text("Away", exact=True)).to_be_visible()
+    expect(maya.get_by_role("button", name="Take")).to_be_visible()
+    if folder := os.environ.get("SHOTS"):
+        editor(maya).fill("I can put ten samples in")
+        write(_visitor, *words("Ah! It is the glass one", 2))
+        expect(guard(maya)).to_be_visible()
+        maya.screenshot(path=f"{folder}/ticket-1440.png")
+        maya.set_viewport_size({"width": 380, "height": 800})
+        maya.wait_for_timeout(500)
+        maya.screenshot(path=f"{folder}/ticket-380.png")
+    bob.locator("[data-menu=me] summary").click()
+    bob.get_by_role("button", name="I am back").click()
+    expect(bob.locator("[data-menu=me] summary")).to_contain_text("Available")

@@ -14,7 +14,6 @@ from tests import make
 from tests.chat.conftest import Visitor
 from tests.chat.test_sockets import (
     _one_store_thread,  # noqa: F401 - a fixture
-    closed_with,
     desk,
     everything,
     heard,
@@ -180,6 +179,7 @@ async def test_of_several_conversations_only_those_one_may_see_are_watched(
     async with desk(mallory) as page:
         pks = [chat.conversation_id, hers.conversation_id]
         await page.send_json_to({"type": "watch", "conversations": pks})
+        assert await heard(page) == {"type": "gone", "conversation": chat.conversation_id}
         assert await heard(page) == {"type": "watching", "conversations": [hers.conversation_id]}
         assert (await told(page))["conversation"] == hers.conversation_id
         await stored(make.say, carol, chat, "Secret")
@@ -187,7 +187,7 @@ async def test_of_several_conversations_only_those_one_may_see_are_watched(
         assert await names(chat.conversation_id) == []
     async with desk(mallory) as page:
         await page.send_json_to({"type": "watch", "conversations": [chat.conversation_id]})
-        assert await closed_with(page) == 4404
+        assert await heard(page) == {"type": "gone", "conversation": chat.conversation_id}
 
 
 async def test_who_may_see_it_no_longer_is_no_longer_told(
@@ -198,7 +198,7 @@ async def test_who_may_see_it_no_longer_is_no_longer_told(
         await stored(team.members.remove, bob.user)
         monkeypatch.setattr(consumers, "RECHECK_MAX_SECONDS", 0)
         async with desk(alice, chat.conversation_id):
-            assert await closed_with(page) == 4404
+            await heard_until(page, "gone")
 
 
 async def test_without_redis_nobody_is_known_and_nothing_breaks(

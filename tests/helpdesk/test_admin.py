@@ -21,7 +21,8 @@ from attachments.lasting import lasting_link
 from attachments.models import Attachment, Check, FileLink
 from attachments.operations import keep
 from chat.identify import new_identity_secret
-from chat.models import Identity, Transcript
+from chat.links import create_link
+from chat.models import Identity, Transcript, UnreadMail
 from chat.operations import start_session
 from helpdesk.lib import work
 from helpdesk.lib.errors import GiveUp
@@ -75,6 +76,8 @@ def _one_of_each(alice: Viewer, ticket: Ticket, chat: Ticket, inbox: Inbox) -> N
     Rating.objects.create(ticket=chat, person=chat.requester, score=5)
     Identity.objects.create(inbox=inbox, external_id="7", person=chat.requester)
     new_identity_secret(inbox)
+    UnreadMail.objects.create(conversation=chat.conversation, seq=1)
+    create_link(alice, chat.conversation_id, days=1, uses_max=1, sees_all=False)
     Transcript.objects.create(
         conversation=chat.conversation,
         person=chat.requester,

@@ -7,7 +7,7 @@ from django.test import Client
 
 from tests.tickets.conftest import Enter
 from tickets.access import Viewer
-from tickets.models import Inbox
+from tickets.models import Inbox, Ticket
 
 pytestmark = pytest.mark.django_db
 
@@ -74,3 +74,39 @@ def test_the_admin_offers_no_kind_of_mailbox_that_does_nothing(enter: Enter, adm
     page = enter(admin).get("/admin/tickets/mailbox/add/").content.decode()
     assert 'value="pop3"' in page
     assert 'value="hook"' not in page
+
+
+def test_who_is_away_is_back_by_the_same_button(enter: Enter, alice: Viewer, bob: Viewer) -> None:
+    browser = enter(alice)
+    assert "Available" in browser.get("/tickets/").content.decode()
+    assert browser.post("/settings/away/", {"away": "on"})["Location"] == ME
+    assert alice.user
+    assert bob.user
+    alice.user.refresh_from_db()
+    bob.user.refresh_from_db()
+    assert (alice.user.away, bob.user.away) == (True, False)
+    assert "I am back" in browser.get("/tickets/").content.decode()
+    script = {"HX-Request": "true"}
+    part = browser.post("/settings/away/", {"away": ""}, headers=script).content.decode()
+    assert 'data-part="me"' in part
+    assert "Available" in part
+    assert "<html" not in part
+
+
+def test_no_stranger_goes_away_or_is_called(client: Client) -> None:
+    assert client.post("/settings/away/", {"away": "on"}).status_code == 302
+    assert client.get("/tickets/calls/").status_code == 302
+    assert client.get("/tickets/calls/", headers={"HX-Request": "true"}).status_code == 401
+
+
+def test_what_is_unread_of_ones_own_and_chats_of_nobody_call(
+    enter: Enter, alice: Viewer, bob: Viewer, mallory: Viewer, ticket: Ticket, chat: Ticket
+) -> None:
+    def called(who: Viewer) -> list[int]:
+        return [call["number"] for call in enter(who).get("/tickets/calls/").json()["calls"]]
+
+    assert called(alice) == [ticket.number, chat.number]
+    assert called(bob) == [chat.number]
+    assert called(mallory) == []
+    enter(alice).post(f"/tickets/{ticket.number}/seen/", {"seq": 1})
+    assert called(alice) == [chat.number]

@@ -23,3 +23,10 @@ def save_signature(viewer: Viewer, text: str) -> str:
         raise Refused(sentence % {"limit": SIGNATURE_MAX_CHARS, "length": len(text)})
     User.objects.filter(pk=viewer.user.pk).update(signature=text)
     return text
+
+
+def set_away(viewer: Viewer, *, away: bool) -> None:
+    """Away, and given no new chats, or back. What one has stays one's own."""
+    if viewer.user is None:
+        raise NotFound
+    User.objects.filter(pk=viewer.user.pk).update(away=away)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from django.contrib import messages
-from django.http import HttpResponse
+from django.http import HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_http_methods
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from helpdesk.lib.errors import Refused
 from tickets.access import viewer_for
-from tickets.operations.me import save_signature
+from tickets.operations.me import save_signature, set_away
+from tickets.queries import calls_for
 from tickets.views.frame import DeskRequest, desk_page, nav
 
 
@@ -30,3 +31,31 @@ def settings_page(request: DeskRequest) -> HttpResponse:
         return render(request, "tickets/me.html", context, status=422)
     messages.success(request, _("Saved. It stands below your replies from now on."))
     return redirect("tickets:me")
+
+
+@require_POST
+@desk_page
+def away(request: DeskRequest) -> HttpResponse:
+    """`away` is "on", or empty for who is back."""
+    viewer = viewer_for(request.user)
+    set_away(viewer, away=bool(request.POST.get("away")))
+    if not request.htmx:
+        return redirect("tickets:me")
+    request.user.refresh_from_db(fields=["away"])
+    return render(request, "tickets/_me.html", {"viewer": viewer})
+
+
+@require_safe
+@desk_page
+def calls(request: DeskRequest) -> HttpResponse:
+    """What asks for this person now, for a page that tells them so."""
+    found = [
+        {
+            "number": ticket.number,
+            "name": str(ticket.requester),
+            "text": ticket.last_preview,
+            "at": ticket.last_message_at.isoformat(),
+        }
+        for ticket in calls_for(viewer_for(request.user))
+    ]
+    return JsonResponse({"calls": found})

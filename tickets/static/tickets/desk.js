@@ -9,6 +9,7 @@ import { lightbox } from "./lightbox.js";
 import { openLive } from "./live.js";
 import { mailFrames } from "./mail_frame.js";
 import { keepNewTicket } from "./new_ticket.js";
+import { keepNotices } from "./notices.js";
 import { parse, replaceParts, sentenceOf } from "./parts.js";
 import { keepPresence } from "./presence.js";
 import { shortcuts } from "./shortcuts.js";
@@ -46,6 +47,14 @@ function keepPane(pane, signal) {
     },
     onMovedOn: timeline.grow,
   });
+  live.on(
+    "gone",
+    ({ conversation }) => {
+      if (conversation !== Number(pane.dataset.conversation)) return;
+      composer.say(pane.querySelector('[data-words="away"]').content.textContent);
+    },
+    signal,
+  );
   showWriting(pane, live, { signal });
   keepPresence(pane, live, { signal });
   timeline.grow();
@@ -138,6 +147,7 @@ const columns = document.querySelectorAll("[data-column]");
 shortcuts({ composer: () => (side ? side.composer() : composer), side: () => side });
 keepList(live);
 showConnection();
+keepNotices(live, { address: app.dataset.calls });
 openTicket(document.getElementById("ticket"));
 if (columns.length) side = openColumns(columns);
 const form = document.querySelector("[data-new-ticket]");

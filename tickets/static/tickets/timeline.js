@@ -126,7 +126,7 @@ export function keepTimeline(pane, live, { signal, onEntries, onTakenBack, onRef
   // Not while somebody is filling in one of its forms.
   onMine("people.changed", () => {
     const panel = pane.querySelector('[data-panel="people"]');
-    if (!panel.querySelector(".fold[open], .menu-box[open]")) htmx.trigger(panel, "refresh");
+    if (panel && !panel.querySelector(".fold[open], .menu-box[open]")) htmx.trigger(panel, "refresh");
   });
   live.on(
     "ticket.changed",
