@@ -57,7 +57,7 @@ def _page(
         raise NotFound
     about = {"link": link, "conversation": link.conversation, "inbox": inbox}
     response = render(request, "chat/join.html", about | context, status=status)
-    # The address is the key.
-    response["Referrer-Policy"] = "no-referrer"
+    # The address is the key; a form without a referrer would be taken for another site's.
+    response["Referrer-Policy"] = "same-origin"
     response["X-Robots-Tag"] = "noindex"
     return response

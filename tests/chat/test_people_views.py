@@ -132,7 +132,7 @@ def form_in(page: str) -> str:
 def test_who_gives_a_name_gets_a_key_and_sending_it_again_the_same(address: str) -> None:
     browser = Client()
     page = browser.get(address)
-    assert (page["Referrer-Policy"], page["X-Robots-Tag"]) == ("no-referrer", "noindex")
+    assert (page["Referrer-Policy"], page["X-Robots-Tag"]) == ("same-origin", "noindex")
     sent = {"name": "Ana", "form": form_in(page.content.decode())}
     tokens = []
     for _ in range(2):

@@ -13,7 +13,11 @@ if (token) {
   history.replaceState(null, "", location.href); // so that a reload does not send the form again
 }
 if (localStorage.getItem(kept)) {
-  document.querySelector("main").hidden = true;
+  const main = document.querySelector("main");
+  const heading = main.querySelector("h1");
+  heading.textContent = document.title;
+  main.replaceChildren(heading);
+  main.className = "vh";
   const loader = document.createElement("script");
   loader.src = script;
   Object.assign(loader.dataset, { inbox, slot });

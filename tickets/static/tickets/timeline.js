@@ -126,7 +126,12 @@ export function keepTimeline(pane, live, { signal, onEntries, onTakenBack, onRef
   // Not while somebody is filling in one of its forms.
   onMine("people.changed", () => {
     const panel = pane.querySelector('[data-panel="people"]');
-    if (panel && !panel.querySelector(".fold[open], .menu-box[open]")) htmx.trigger(panel, "refresh");
+    const fields = [...(panel?.querySelectorAll("input") ?? [])];
+    const isFilled = ({ value, defaultValue, checked, defaultChecked }) =>
+      value !== defaultValue || checked !== defaultChecked;
+    if (panel && !panel.contains(document.activeElement) && !fields.some(isFilled)) {
+      htmx.trigger(panel, "refresh");
+    }
   });
   live.on(
     "ticket.changed",
