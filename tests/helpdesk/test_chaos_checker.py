@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from bench.chaos.checker import Findings, Said, Shown, Stored, View, check
-from bench.chaos.report import Outcome, as_json, as_text, passed, write_json
+from bench.chaos.report import as_json, as_text, passed, write_json
+from bench.chaos.run import Outcome
 from bench.chaos.silence import Cut, Kill, Wait, silences, waits
 
 CHAT, OTHER = 7, 8
