@@ -9,7 +9,7 @@ PRODUCTION := SECRET_KEY=not-a-secret-0123456789-abcdefghijklmnopqrstuvwxyz-ABCD
 	DATABASE_URL=postgres://helpdesk@127.0.0.1:1/helpdesk REDIS_URL=redis://127.0.0.1:1/0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint fuzz bench words
+.PHONY: help setup run test lint fuzz bench chaos words
 
 help: ## List the commands
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST)
@@ -51,3 +51,6 @@ words: setup ## Compile what the server says to visitors in their languages (nee
 
 bench: setup ## Measure against the floors and write var/bench.json
 	@$(PY) -m bench
+
+chaos: setup ## Kill everything in turn while 500 visitors talk, and write var/chaos.json
+	@$(PY) -m bench.chaos

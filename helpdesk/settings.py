@@ -10,6 +10,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import django_stubs_ext
 from csp.constants import NONE, SELF
+from psycopg_pool.base import AttemptWithBackoff
 
 from helpdesk.env import read_env
 from helpdesk.stack.kept import data_dir, with_kept
@@ -94,6 +95,8 @@ TEMPLATES = [
 
 # How often a text is sent before PostgreSQL is asked to keep its plan (helpdesk.lib.prepared).
 PREPARED_AFTER = 3
+# The first rest of a pool after a failure, in seconds, and how each following one grows.
+POOL_RETRIES = (0.05, 1.1)
 
 
 def database(address: str, role: str, pool_size: int) -> dict[str, Any]:
@@ -110,6 +113,9 @@ def database(address: str, role: str, pool_size: int) -> dict[str, Any]:
     options["application_name"] = f"helpdesk {role}"
     options["prepare_threshold"] = PREPARED_AFTER
     if role == "web":
+        # psycopg rests 1, 2, 4, 8 … s between two tries of a pool, and a lone request as long for
+        # each dead connection that it is given: PostgreSQL is long back before anybody looks.
+        AttemptWithBackoff.INITIAL_DELAY, AttemptWithBackoff.DELAY_BACKOFF = POOL_RETRIES
         options["pool"] = {"min_size": 2, "max_size": pool_size, "timeout": 10}
     return {
         "ENGINE": "django.db.backends.postgresql",

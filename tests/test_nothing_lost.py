@@ -19,7 +19,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.clients import Staff, Visitor
+from tests.clients import DeskPage, Staff, Visitor
 from tests.stack import Stack, data_folder, running
 
 pytestmark = pytest.mark.stack
@@ -105,7 +105,6 @@ class Talk:
         self.said: dict[int, list[str]] = {n: [] for n in range(VISITORS)}
         self.answered: dict[int, list[str]] = {n: [] for n in range(VISITORS)}
         self.tickets: dict[int, tuple[int, int]] = {}  # visitor → ticket, conversation
-        self.heard = {n: asyncio.Event() for n in range(VISITORS)}
         self.mailed_to: list[str] = []
 
     # --- the traffic ---
@@ -113,7 +112,7 @@ class Talk:
     async def open(self, begin: Begin) -> None:
         """Everyone's first words; they open the tickets. Maya opens each of them."""
         for n, visitor in enumerate(self.visitors):
-            await self._say(n, visitor, "first")
+            self._say(n, visitor, "first")
         await self.stack.until(lambda: all(v.acknowledged for v in self.visitors))
         for n in range(VISITORS):
             row = self.stack.row(
@@ -122,8 +121,9 @@ class Talk:
                 self.said[n][0],
             )
             self.tickets[n] = (row[0], row[1])
-            begin(self.maya.watch({row[1]: row[0]}, lambda _, n=n: self.heard[n].set()))  # type: ignore[misc]
-            begin(self._reads(n))
+            page = DeskPage(self.maya)
+            begin(page.run())
+            await page.open(*self.tickets[n])
 
     async def kill(self) -> None:
         for name in KILLS:
@@ -133,7 +133,7 @@ class Talk:
     async def visitor_speaks(self, visitor: Visitor) -> None:
         n = self.visitors.index(visitor)
         for i in range(FROM_EACH_VISITOR):
-            await self._say(n, visitor, f"says {i}")
+            self._say(n, visitor, f"says {i}")
             await asyncio.sleep(random.uniform(0.2, 1.0))
 
     async def staff_speaks(self, visitor: Visitor) -> None:
@@ -185,18 +185,10 @@ class Talk:
             assert time.monotonic() < deadline, f"after {SETTLE_SECONDS} s still: {left}"
             await asyncio.sleep(0.2)
 
-    async def _say(self, n: int, visitor: Visitor, what: str) -> None:
+    def _say(self, n: int, visitor: Visitor, what: str) -> None:
         body = f"Visitor {n} {what}."
         self.said[n].append(body)
-        await visitor.say(body)
-
-    async def _reads(self, n: int) -> None:
-        """Maya's page of one ticket: asks when the bell rings, and now and then anyway."""
-        while True:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self.heard[n].wait(), 3)
-            self.heard[n].clear()
-            await self.maya.read(self.tickets[n][0])
+        visitor.say(body)
 
     def _left(self) -> dict[str, Any]:
         """What somebody still waits for, by who it is."""
@@ -233,8 +225,8 @@ class Talk:
             assert [b for b in bodies if b.startswith("Answer")] == self.answered[n]
             # Acknowledged is stored, under the same token.
             tokens = {row[4]: (row[0], row[1]) for row in stored}
-            for token, message in visitor.acknowledged.items():
-                assert tokens[token] == (message["seq"], message["body"])
+            for sent in visitor.acknowledged:
+                assert tokens[sent.token] == (sent.seq, sent.body)
             # The visitor saw every public entry once, in order; so did Maya, all of them.
             public = [(row[0], row[1]) for row in stored if row[3] == "everyone"]
             assert [(m["seq"], m["body"]) for m in visitor.seen] == public
