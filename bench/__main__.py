@@ -15,7 +15,7 @@ from bench.table import Row, as_table, medians, write_json
 from helpdesk.stack.kept import data_dir
 from helpdesk.stack.mend import CannotStart
 
-PARTS = ("widget", "mail", "mail_growth", "pages", "files", "sockets", "chat")
+PARTS = ("widget", "mail", "mail_growth", "pages", "files", "sockets", "chat", "fanout", "chat_two")
 
 
 def main() -> int:
