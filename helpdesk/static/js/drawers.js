@@ -53,7 +53,7 @@ function outside(app, drawer) {
   const found = [];
   for (let inner = drawer; inner !== app; inner = inner.parentElement) {
     for (const sibling of inner.parentElement.children) {
-      if (sibling !== inner && sibling.tagName !== "DIALOG") found.push(sibling);
+      if (sibling !== inner && !["DIALOG", "H1"].includes(sibling.tagName)) found.push(sibling);
     }
   }
   return found;
