@@ -138,7 +138,6 @@ def _about(viewer: Viewer, conversation: Conversation) -> dict[str, Any]:
     mine = next((seat for seat in taken if seat.person_id == viewer.person.pk), None)
     ticket = getattr(conversation, "ticket", None)
     inside = {seat.person_id for seat in taken}
-    is_internal = conversation.channel == Conversation.Channel.INTERNAL
     return {
         "viewer": viewer,
         "conversation": conversation,
@@ -155,7 +154,8 @@ def _about(viewer: Viewer, conversation: Conversation) -> dict[str, Any]:
         .order_by("person__name"),
         "teams": Team.objects.order_by("name"),
         "ranks": Participant.Rank.choices,
-        "may_add_customers": not is_internal,
+        "may_add_customers": bool(ticket and ticket.inbox.address),
+        "may_link": bool(ticket and ticket.inbox.widget_key),
         "links": [
             {"link": link, "address": f"{settings.SITE_URL}{_join_address(link.pk)}"}
             for link in open_links(conversation)

@@ -17,6 +17,7 @@ from tickets.access import (
 from tickets.models import (
     Conversation,
     EmailAddress,
+    Inbox,
     Message,
     OutgoingEmail,
     Participant,
@@ -133,6 +134,12 @@ def test_an_address_nobody_can_be_reached_at_is_refused(
     with pytest.raises(Refused):
         add(alice, chat, JULIE, address)
     assert chat.conversation.participants.count() == 1
+
+
+def test_an_inbox_without_an_address_mails_nobody(alice: Viewer, chat: Ticket) -> None:
+    Inbox.objects.update(address=None)
+    with pytest.raises(Refused, match="has no address to write from"):
+        add(alice, chat, JULIE)
 
 
 def test_nobody_chosen_is_a_sentence(alice: Viewer, chat: Ticket) -> None:

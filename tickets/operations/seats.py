@@ -62,7 +62,8 @@ def add_people(
     chat; somebody new becomes a person. Returns the new seats. A second call changes nothing.
 
     Raises NotFound, and Refused for an address nobody can be reached at, for customers in a group
-    of colleagues, for somebody who is in GROUPS_MAX groups, and beyond SEATS_MAX.
+    of colleagues and where the inbox has no address, for somebody who is in GROUPS_MAX groups, and
+    beyond SEATS_MAX.
     """
     if not guests:
         raise Refused(_("Choose somebody to add, or write an address."))
@@ -73,11 +74,22 @@ def add_people(
         if addresses:  # before the conversation, as whoever files a mail does
             hold_address(*addresses)
         conversation = access_to_invite(viewer, conversation_id)
-        if addresses and conversation.channel == Conversation.Channel.INTERNAL:
-            raise Refused(_("This is among colleagues: customers cannot be added."))
+        if addresses:
+            _check_reaches_mail(conversation)
         people = [*_colleagues(guests), *(person_at(one) for one in addresses)]
         return seat_people(
             conversation, people, by=viewer.person, sees_all=sees_all, rank=rank, reach=Reach.EMAIL
+        )
+
+
+def _check_reaches_mail(conversation: Conversation) -> None:
+    ticket = ticket_of(conversation)
+    if ticket is None:
+        raise Refused(_("This is among colleagues: customers cannot be added."))
+    if not ticket.inbox.address:
+        raise Refused(
+            _("%(inbox)s has no address to write from. Invite by a link instead.")
+            % {"inbox": ticket.inbox.name}
         )
 
 

@@ -96,6 +96,24 @@ def change_sentence(message: Message, viewer: Viewer) -> SafeString:
             return format_html(_("{who} marked a mail as spam"), who=_name(address))
         case {"field": "delivery", "address": str(address)}:
             return format_html(_("A mail to {address} bounced"), address=_name(address))
+        case {"field": "member", "new": str(new)}:
+            return format_html(_("{who} added {new}"), who=who, new=_name(new))
+        case {"field": "member", "old": str(old)}:
+            return format_html(_("{who} removed {old}"), who=who, old=_name(old))
+        case {"field": "joined"}:
+            return format_html(_("{who} joined by a link"), who=who)
+        case {"field": "left"}:
+            return format_html(_("{who} left"), who=who)
+        case {"field": "title", "new": ""}:
+            return format_html(_("{who} took the name of this away"), who=who)
+        case {"field": "title", "new": str(new)}:
+            return format_html(_("{who} named this {new}"), who=who, new=_name(new))
+        case {"field": "rank", "new": "owner", "of": str(of)}:
+            return format_html(_("{who} made {of} an owner"), who=who, of=_name(of))
+        case {"field": "rank", "new": "reader", "of": str(of)}:
+            return format_html(_("{who} lets {of} read only"), who=who, of=_name(of))
+        case {"field": "rank", "of": str(of)}:
+            return format_html(_("{who} made {of} a member"), who=who, of=_name(of))
         case {"field": "participant", "new": str(new)}:
             return format_html(_("{who} joined by mail from {new}"), who=who, new=_name(new))
         case _:
@@ -131,6 +149,10 @@ def change_icon(message: Message) -> str:
             return "user-check"
         case {"field": "team"}:
             return "users"
+        case {"field": "member" | "joined" | "left" | "rank"}:
+            return "user-plus"
+        case {"field": "title"}:
+            return "pencil"
         case {"field": "delivery"}:
             return "triangle-alert"
         case {"field": "continues" | "continued" | "moved"}:
