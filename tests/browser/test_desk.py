@@ -432,7 +432,7 @@ def test_who_writes_hears_that_the_customer_wrote_too(
     customer.says("Never mind, I found it.")
     guard = page.locator("[data-guard]")
     expect(guard).to_contain_text("wrote since you began.")
-    page.get_by_role("button", name="Show").click()
+    guard.get_by_role("link", name="Show").click()
     expect(guard).to_be_hidden()
 
 

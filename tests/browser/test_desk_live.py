@@ -177,7 +177,7 @@ def test_a_live_chat_comes_first_is_taken_and_handed_over_with_a_note(
     expect(maya.get_by_role("button", name="Take")).to_have_count(0)
     maya.locator("[data-menu=hand] summary").click()
     maya.get_by_label("Hand over to").select_option(label="Bob Okafor")
-    maya.get_by_label("Note, for staff only").fill("He wants ten of them.")
+    maya.get_by_label("What they should know (staff only)").fill("He wants ten of them.")
     maya.get_by_role("button", name="Hand over").click()
     expect(maya.get_by_text("You gave this to Bob Okafor")).to_be_visible()
     expect(said(maya, "He wants ten of them.")).to_be_visible()
