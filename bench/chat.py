@@ -1,6 +1,6 @@
 """Chat: a visitor writes, and another browser has it on its socket.
 
-500 rooms of two sockets, 400 messages a second. Product: the web process as it runs, the widget's own frames, and a few
+500 rooms of two sockets. Product: the web process as it runs, the widget's own frames, and a few
 staff at the desk, who hear of every ticket besides. Floor: `bench.floor_chat` in a bare uvicorn.
 Between the two, for orientation, a bare consumer of Channels in daphne with one row by the ORM.
 CPU time is the server process's own; PostgreSQL's and Redis' are told apart.
