@@ -177,7 +177,7 @@ def access_conversation(viewer: Viewer, pk: int, *, lock: bool = False) -> Conve
     # An outer join cannot be locked, hence `of`; what the lock waited for is read again by
     # PostgreSQL for the locked row only, so the ticket is read after the lock is ours.
     if lock and not viewer.is_staff:
-        conversation = _locked_for_customer.first(viewer.person.pk, pk)
+        conversation = LOCKED_FOR_CUSTOMER.first(viewer.person.pk, pk)
     else:
         conversation = _one_conversation(viewer, pk, lock=lock).first()
     if conversation is None:
@@ -193,7 +193,7 @@ def _one_conversation(viewer: Viewer, pk: int, *, lock: bool) -> QuerySet[Conver
 
 
 # What every message of every visitor begins with.
-_locked_for_customer = Prepared(
+LOCKED_FOR_CUSTOMER = Prepared(
     lambda person, pk: _one_conversation(visitor(Person(pk=person)), pk, lock=True), -1, -2
 )
 

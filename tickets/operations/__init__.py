@@ -7,6 +7,7 @@ from tickets.operations.assistant import (
     post_answer,
     switch_assistant,
 )
+from tickets.operations.at_once import reply_at_once
 from tickets.operations.conversations import mark_read, post_note, post_reply, start_chat
 from tickets.operations.moving import move_message
 from tickets.operations.opening import open_ticket_by_mail
@@ -27,6 +28,7 @@ __all__ = [
     "post_note",
     "post_reply",
     "reopen_ticket",
+    "reply_at_once",
     "solve_ticket",
     "start_chat",
     "switch_assistant",
