@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 KILLED = ("web", "worker", "redis", "postgres")
 FAULTS = (*KILLED, "socket")
@@ -44,24 +44,21 @@ def silences(
     """The longest silence in seconds by fault; only faults that happened.
 
     web, worker, redis, postgres: there are two streams of moments, in order: one at which any
-    client had something of its own acknowledged, one at which any client got an entry that
-    somebody else had written. A silence is the time between two moments of one stream next to each
-    other, the moment of the kill and `end`, when the talking stopped, being moments too. It is a
-    kill's if it lasts at some time from the kill to WINDOW_SECONDS after it, or to the next kill;
-    what of it lies before the kill is not counted. The longest of either stream is told: so Redis
-    is silent while messages are acknowledged and nobody hears of them.
+    client had something of its own acknowledged, one at which a socket brought any page an entry
+    that another page had written. A silence is the time between two moments of one stream next to
+    each other; `end`, when the talking stopped, is a moment too. If kills lie in it, it is theirs,
+    of each from its moment on; if none does, it is the last kill's before it, if that was less than
+    WINDOW_SECONDS earlier. The longest of either stream is told: so Redis is silent while messages
+    are acknowledged and nobody hears of them.
 
     socket: the longest time from a cut until the server let the same page in again; a cut that a
     kill hits as well (from WINDOW_SECONDS before the cut until the page is back) is the kill's.
     """
     longest: dict[str, float] = {}
-    ordered = sorted(kills, key=lambda kill: kill.at)
-    nexts = [*(kill.at for kill in ordered[1:]), end]
-    for kill, following_at in zip(ordered, nexts, strict=False):
-        until = min(kill.at + WINDOW_SECONDS, following_at)
-        for stream in streams:
-            silence = _longest_gap(stream, kill.at, until, end)
-            longest[kill.fault] = max(longest.get(kill.fault, 0.0), silence)
+    for stream in streams:
+        for begin, until in pairwise([0.0, *(at for at in stream if at < end), end]):
+            for fault, at in _responsible(kills, begin, until):
+                longest[fault] = max(longest.get(fault, 0.0), until - at)
     for cut in cuts:
         back_at = end if cut.back_at is None else cut.back_at
         if not any(cut.at - WINDOW_SECONDS < kill.at < back_at for kill in kills):
@@ -83,13 +80,11 @@ def waits(kills: Sequence[Kill], messages: Iterable[Wait], end: float) -> dict[s
     return longest
 
 
-def _longest_gap(stream: Sequence[float], begin: float, until: float, end: float) -> float:
-    """The longest gap that begins between `begin` and `until`."""
-    longest = 0.0
-    at = begin
-    for moment in stream[bisect_left(stream, begin) :]:
-        longest = max(longest, min(moment, end) - at)
-        at = moment
-        if at >= until:
-            return longest
-    return max(longest, end - at)
+def _responsible(kills: Sequence[Kill], begin: float, until: float) -> Iterator[tuple[str, float]]:
+    """The faults that a silence is laid to, and from when on."""
+    inside = [kill for kill in kills if begin <= kill.at < until]
+    for kill in inside:
+        yield kill.fault, kill.at
+    before = [kill for kill in kills if begin - WINDOW_SECONDS < kill.at < begin]
+    if before and not inside:
+        yield max(before, key=lambda kill: kill.at).fault, begin
