@@ -14,7 +14,7 @@ from tests.stack import Stack
 
 # The supervisor mends the first three deaths a minute at once; a fourth would have to wait.
 SECONDS_BETWEEN_KILLS = 8.0
-CUT_PAGES_A_SECOND = 1 / 100  # of all
+CUTS = 1 / 100  # of each page's socket, a second
 
 
 class Faults:
@@ -46,10 +46,10 @@ class Faults:
             self.kills.append(Kill(name, time.monotonic()))
             self._stack.kill(name)
 
-    async def cut(self, seconds: float) -> None:
-        """Cut the sockets of pages by chance."""
+    async def cut(self, seconds: float, *, pages_a_second: float) -> None:
+        """Cut the sockets of pages by chance: of each page so many a second on average."""
         end = time.monotonic() + seconds
-        mean = 1 / (CUT_PAGES_A_SECOND * len(self._pages))
+        mean = 1 / (pages_a_second * len(self._pages))
         while (pause := self._random.expovariate(1 / mean)) < end - time.monotonic():
             await asyncio.sleep(pause)
             page = self._random.choice(self._pages)

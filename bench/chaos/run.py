@@ -18,7 +18,7 @@ import psycopg
 
 from bench.chaos.cast import AT_ONCE, Cast, Chat, Worker, gather_cast, seat, some_at_once
 from bench.chaos.checker import Findings, Said, Shown, Stored, View, check
-from bench.chaos.faults import Faults
+from bench.chaos.faults import CUTS, Faults
 from bench.chaos.silence import Wait, silences, waits
 from tests.clients import AWAY, Habits, Sent, Tab
 from tests.stack import Stack
@@ -42,6 +42,7 @@ class Plan:
     visitor_pause: float = 20.0
     staff_pause: float = 2.5
     note_share: float = 0.15
+    cuts: float = CUTS  # of each page's socket, a second
     habits: Habits = field(default_factory=lambda: Habits(ask_seconds=30.0))
 
 
@@ -79,7 +80,7 @@ async def run(stack: Stack, plan: Plan) -> Outcome:
                     *(talk.worker_speaks(worker) for worker in cast.workers),
                     talk.outsider_looks(),
                     faults.kill(plan.seconds),
-                    faults.cut(plan.seconds),
+                    faults.cut(plan.seconds, pages_a_second=plan.cuts),
                 )
                 end = time.monotonic()
                 cores, late = machine.cores, machine.late
