@@ -386,7 +386,6 @@ def test_no_more_files_than_one_message_takes(page: Page) -> None:
     expect(page.get_by_text("At most 15 files can be sent at once.")).to_be_visible()
 
 
-@pytest.mark.skip(reason="on a small window the rebuilt widget leaves too little room")
 @pytest.mark.parametrize("size", [WIDE, SMALL], ids=["wide", "small"])
 def test_many_files_leave_room_for_everything_else(size: dict[str, int], new_page: NewPage) -> None:
     page = new_page(viewport=size)

@@ -20,6 +20,7 @@ const STYLE = `
 .up-bar{inline-size:64px;block-size:4px;accent-color:var(--fill)}
 .up-again,.up-drop{min-inline-size:24px;min-block-size:24px;text-align:center}
 .up-again{text-decoration:underline}
+@container (max-height:480px){.hello:has(~form .up){display:none}}
 .files{display:flex;flex-direction:column;align-items:start;gap:4px;max-inline-size:100%}
 .bubble+.files{padding-block-start:4px}
 .me .files{align-items:end}
