@@ -19,24 +19,12 @@ from tests import make
 from tests.chat.conftest import Visitor, new_visitor
 from tests.chat.test_http import post, send
 from tests.tickets.conftest import Enter
+from tests.tickets.conftest import enter as enter
 from tickets.access import Viewer
 from tickets.models import Inbox, Ticket
 from tickets.operations.hours import next_opening
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def enter() -> Enter:
-    """A browser in which this person is logged in."""
-
-    def browser(who: Viewer) -> Client:
-        client = Client()
-        assert who.user
-        client.force_login(who.user)
-        return client
-
-    return browser
 
 
 def config(inbox: Inbox) -> dict[str, Any]:
