@@ -17,6 +17,7 @@ from helpdesk.lib.text import fold, words_of
 from tickets.access import Viewer, seats_of, visible_inboxes, visible_tickets
 from tickets.models import (
     Inbox,
+    Mention,
     Message,
     MessageFile,
     OutgoingEmail,
@@ -24,10 +25,12 @@ from tickets.models import (
     TicketCount,
 )
 
-View = Literal["live", "yours", "unassigned", "open", "waiting", "undelivered", "solved"]
+View = Literal[
+    "live", "yours", "unassigned", "open", "mentions", "waiting", "undelivered", "solved"
+]
 VIEWS: tuple[View, ...] = (
     *("live", "yours", "unassigned", "open"),
-    *("waiting", "undelivered", "solved"),
+    *("mentions", "waiting", "undelivered", "solved"),
 )
 
 PAGE_ROWS = 50
@@ -110,6 +113,8 @@ def list_tickets(
             tickets, field, latest_first = tickets.filter(status="waiting"), "last_message_at", True
         case "solved":
             tickets, field, latest_first = tickets.filter(status="solved"), "solved_at", True
+        case "mentions":
+            tickets, field, latest_first = _naming(tickets, viewer), "last_message_at", True
         case "undelivered":
             tickets, field, latest_first = with_undelivered(tickets), "last_message_at", True
         case "live":
@@ -175,6 +180,16 @@ def chats_by_number(viewer: Viewer, numbers: Sequence[int]) -> list[Ticket]:
     chats = _with_people(visible_tickets(viewer)).filter(conversation__channel="chat")
     found = chats.in_bulk(list(numbers))
     return [found[number] for number in numbers if number in found]
+
+
+def _naming(tickets: QuerySet[Ticket], viewer: Viewer) -> QuerySet[Ticket]:
+    """Those in which the viewer was named and has not read it."""
+    return tickets.filter(conversation__in=unseen_mentions(viewer).values("message__conversation"))
+
+
+def unseen_mentions(viewer: Viewer) -> QuerySet[Mention]:
+    """Where somebody named the viewer, and they have not read it yet."""
+    return Mention.objects.filter(person=viewer.person, seen_at=None)
 
 
 def with_undelivered(tickets: QuerySet[Ticket]) -> QuerySet[Ticket]:

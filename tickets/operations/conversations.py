@@ -26,6 +26,7 @@ from tickets.operations.copies import (
     queue_blind_copies,
 )
 from tickets.operations.files import check_limits, read_files, show_files, uploaded_files
+from tickets.operations.mentions import note_mentions
 from tickets.operations.related import hold_address
 from tickets.operations.timeline import (
     announce,
@@ -143,6 +144,7 @@ def _reply(
         check_limits(ticket.inbox, attached)
     typed = put_in_copy(check_may_copy(ticket, viewer), viewer, copies.cc) if copies else {}
     _append(conversation, message, attached)
+    note_mentions(viewer, conversation, message)
     if ticket is not None:
         ticket_hears(ticket, message, role=role)
         announce(ticket, message, role=role)
@@ -185,7 +187,9 @@ def post_note(
             client_token=client_token,
             file_count=len(attached),
         )
-        return _append(conversation, note, attached)
+        _append(conversation, note, attached)
+        note_mentions(viewer, conversation, note)
+        return note
 
     return _once(write, viewer, conversation_id, client_token)
 

@@ -14,6 +14,7 @@ from helpdesk.lib.errors import NotFound, Refused
 from tickets import events
 from tickets.access import Viewer, access_ticket, assignable_users
 from tickets.models import Message, Ticket
+from tickets.operations.mentions import mentions_seen
 from tickets.operations.timeline import append_change, sets_handler
 
 Status = Ticket.Status
@@ -67,9 +68,12 @@ def mark_seen(viewer: Viewer, number: int, seq: int) -> None:
         ticket.read_seq = read
         prepared.save(ticket, "read_seq")
         events.seen_changed(ticket.conversation_id, viewer.person.pk, "staff", read)
+    was_named = mentions_seen(viewer, ticket.conversation_id, read)
     if ticket.unread and seq >= ticket.conversation.last_public_seq:
         ticket.unread = False
         ticket.save(update_fields=["unread"])
+        was_named = True
+    if was_named:
         events.ticket_changed(ticket)
 
 

@@ -32,6 +32,7 @@ from tickets.queries import (
     count_tickets,
     list_tickets,
     search_tickets,
+    unseen_mentions,
     with_undelivered,
 )
 
@@ -115,6 +116,7 @@ def view_titles() -> dict[View, str]:
         "yours": _("Yours"),
         "unassigned": _("Unassigned"),
         "open": _("All open"),
+        "mentions": _("Mentions"),
         "waiting": _("Waiting"),
         "undelivered": _("Not delivered"),
         "solved": _("Solved"),
@@ -126,6 +128,7 @@ VIEW_ICONS: dict[View, str] = {
     "yours": "user-check",
     "unassigned": "user",
     "open": "layers",
+    "mentions": "at-sign",
     "waiting": "hourglass",
     "undelivered": "circle-alert",
     "solved": "circle-check",
@@ -192,6 +195,7 @@ def nav(viewer: Viewer) -> dict[str, Any]:
         "yours": counts.yours,
         "unassigned": counts.unassigned,
         "open": counts.open,
+        "mentions": vars(inboxes[0])["mentions"] if inboxes else 0,
         "waiting": counts.waiting,
         "undelivered": sum(vars(inbox)["undelivered"] for inbox in inboxes),
     }
@@ -203,7 +207,7 @@ def nav(viewer: Viewer) -> dict[str, Any]:
             {"name": view, "title": titles[view], "icon": VIEW_ICONS[view]}
             | {"count": numbers.get(view)}
             for view in VIEWS
-            if view != "undelivered" or numbers[view]
+            if view not in ("mentions", "undelivered") or numbers[view]
         ],
         "inboxes": [
             {"inbox": inbox, "count": counts.by_inbox.get(inbox.pk, 0)} for inbox in inboxes
@@ -244,6 +248,7 @@ def _around(viewer: Viewer) -> tuple[Desk, list[Inbox], list[Alarm]]:
         "desk": Subquery(desk[:1]),
         "alarms": ArraySubquery(alarms),
         "undelivered": _count(with_undelivered(here)),
+        "mentions": _mentions(viewer),
         "live": _count(here.filter(status=Ticket.Status.OPEN, live=True)),
     }
     inboxes: list[Inbox] = [*visible_inboxes(viewer).annotate(**around)]
@@ -254,6 +259,13 @@ def _around(viewer: Viewer) -> tuple[Desk, list[Inbox], list[Alarm]]:
         Alarm(**one | {"since": datetime.fromisoformat(one["since"])}) for one in found["alarms"]
     ]
     return Desk(**(found["desk"] or {})), inboxes, shown
+
+
+def _mentions(viewer: Viewer) -> Coalesce:
+    """How many conversations name the viewer in what they have not read."""
+    named = unseen_mentions(viewer).order_by().values("person")
+    counted = named.annotate(count=Count("message__conversation", distinct=True))
+    return Coalesce(Subquery(counted.values("count")), 0)
 
 
 def _count(tickets: QuerySet[Ticket]) -> Coalesce:

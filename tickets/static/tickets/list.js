@@ -28,9 +28,11 @@ export function keepList(live) {
     await new Promise((done) => setTimeout(done, PAUSE_MS));
   });
 
-  live.on("ticket.changed", () => {
-    if (!document.hidden) refresh();
-  });
+  for (const type of ["ticket.changed", "mention.posted"]) {
+    live.on(type, () => {
+      if (!document.hidden) refresh();
+    });
+  }
   live.catchUp(refresh);
 }
 

@@ -12,7 +12,9 @@ export function keepTimeline(pane, live, { signal, onEntries, onTakenBack, onRef
   const { address, query } = pane.dataset;
   const conversation = Number(pane.dataset.conversation);
   const lastSeq = () => Number([...list.querySelectorAll("[data-seq]")].at(-1)?.dataset.seq ?? 0);
-  let unseen = "unread" in pane.dataset;
+  // Who was named somewhere tells the desk that they have read this, too.
+  const named = () => Boolean(document.querySelector('[data-count="mentions"]'));
+  let unseen = "unread" in pane.dataset || named();
 
   const fail = (error) => {
     if (error.status === 401) live.signedOut();
@@ -119,6 +121,10 @@ export function keepTimeline(pane, live, { signal, onEntries, onTakenBack, onRef
   const heard = ({ seq }) => {
     if (seq > lastSeq()) grow();
   };
+  onMine("mention.posted", () => {
+    unseen = true;
+    grow();
+  });
   onMine("message.posted", heard);
   onMine("timeline.grew", heard);
   onMine("delivery.changed", ({ seq }) => reload(seq));
