@@ -79,7 +79,7 @@ export function keepComposer(pane, live, { signal, onSent, onMovedOn, store = lo
       pane.querySelector("[data-scroller]").scrollTop = 0;
       box.focus();
     },
-    onSend: () => press(),
+    onSend: () => press({ anyway: true }),
   });
 
   const files = keepUploads({
@@ -130,7 +130,8 @@ export function keepComposer(pane, live, { signal, onSent, onMovedOn, store = lo
   const after = (text, { body }) =>
     text.startsWith(body) ? text.slice(body.length).trimStart() : text;
 
-  const press = () => {
+  // `anyway`: whoever speaks meanwhile, once more, does not hold it back again.
+  const press = ({ anyway = false } = {}) => {
     if (signal.aborted || !checkLength()) return;
     whenReady = files.busy();
     if (whenReady || files.stuck()) {
@@ -155,7 +156,7 @@ export function keepComposer(pane, live, { signal, onSent, onMovedOn, store = lo
       return;
     }
     if (tried && !same(tried, now)) token = newToken();
-    send({ ...now, token, seen: guard.seen() });
+    send({ ...now, token, seen: anyway ? null : guard.seen() });
   };
 
   // What waits goes out even when this person has gone on to another ticket.
