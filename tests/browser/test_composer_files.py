@@ -36,6 +36,12 @@ def desk(page: Page, stack: Stack, text: str) -> Page:
     """A ticket of a new chat."""
     Customer(stack).says(f"Which filter fits? {text}")
     (number,) = stack.row("SELECT max(number) FROM tickets_ticket")
+    # Or what is written is held back when the assistant has spoken.
+    stack.wait_until(
+        lambda: stack.rows(
+            "SELECT 1 FROM tickets_ticket WHERE number = %s AND status = 'waiting'", number
+        )
+    )
     return log_in(page, to=f"/tickets/{number}/")
 
 

@@ -70,6 +70,18 @@ export function keepTimeline(pane, live, { signal, onEntries, onTakenBack, onRef
     }
   });
 
+  // Part by part: somebody may have a menu open there, or be filling in a form.
+  const refreshPeople = inTurn(async () => {
+    const panel = pane.querySelector('[data-panel="people"]');
+    if (!panel) return;
+    try {
+      const response = await ask(panel.getAttribute("hx-get"), { signal });
+      if (!signal.aborted) replaceParts(parse(await response.text()), panel);
+    } catch (error) {
+      fail(error);
+    }
+  });
+
   const takeBack = async (form) => {
     try {
       const response = await ask(form.action, { form: new FormData(form) });
@@ -129,16 +141,7 @@ export function keepTimeline(pane, live, { signal, onEntries, onTakenBack, onRef
   onMine("timeline.grew", heard);
   onMine("delivery.changed", ({ seq }) => reload(seq));
   onMine("files.changed", ({ seq }) => reload(seq));
-  // Not while somebody is filling in one of its forms.
-  onMine("people.changed", () => {
-    const panel = pane.querySelector('[data-panel="people"]');
-    const fields = [...(panel?.querySelectorAll("input") ?? [])];
-    const isFilled = ({ value, defaultValue, checked, defaultChecked }) =>
-      value !== defaultValue || checked !== defaultChecked;
-    if (panel && !panel.contains(document.activeElement) && !fields.some(isFilled)) {
-      htmx.trigger(panel, "refresh");
-    }
-  });
+  onMine("people.changed", () => refreshPeople());
   live.on(
     "ticket.changed",
     ({ number }) => {
@@ -149,6 +152,7 @@ export function keepTimeline(pane, live, { signal, onEntries, onTakenBack, onRef
   live.catchUp(() => {
     grow();
     refreshAbout();
+    refreshPeople();
     const pending = [...list.querySelectorAll("[data-pending]")].slice(-RECENT_PENDING);
     for (const entry of pending) reload(entry.dataset.seq);
   }, signal);
