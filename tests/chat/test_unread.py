@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 
 import pytest
+from django.db import transaction
 from django.utils.timezone import now
 from pytest_django import Settings
 
@@ -26,6 +27,7 @@ from tickets.access import Viewer
 from tickets.mail.addresses import reply_address
 from tickets.models import EmailAddress, Inbox, OutgoingEmail, Participant
 from tickets.operations import mark_read, post_note
+from tickets.operations.digests import mail_digest, unread_seats
 from tickets.operations.seats import Guests, add_people
 
 pytestmark = pytest.mark.django_db
@@ -189,6 +191,15 @@ def test_who_gave_no_address_or_muted_it_or_left_is_mailed_nothing(
         make.say(alice, where, "Hello?")
         wait()
         assert mails() == []
+
+
+def test_who_is_removed_at_that_moment_is_mailed_nothing(vera: Visitor, alice: Viewer) -> None:
+    make.say(alice, vera.session.conversation, "Hello Vera.")
+    (found,) = unread_seats(vera.session.conversation_id, 2)
+    Participant.objects.filter(pk=found.pk).update(left_at=now())
+    with transaction.atomic():
+        assert not mail_digest(found)
+    assert mails() == []
 
 
 def test_an_inbox_without_an_address_mails_nothing(

@@ -35,6 +35,8 @@ def mail_digest(seat: Participant) -> bool:
     """
     conversation = locked(seat.conversation_id)
     seat.refresh_from_db()
+    if seat.left_at is not None or seat.muted:  # since it was found
+        return False
     ticket = ticket_of(conversation)
     if ticket is None or not Inbox.objects.filter(pk=ticket.inbox_id, address__gt="").exists():
         return False
