@@ -21,6 +21,7 @@ from uuid import uuid4
 import httpx
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import WebSocketException
+from websockets.typing import Origin
 
 ASK_SECONDS = 3.0  # as a browser asks every 30 s; shorter, because a test ends sooner
 ANSWER_SECONDS = 10.0  # longest wait for an answer
@@ -236,7 +237,7 @@ class Tab(Page):
     async def _connection(self) -> None:
         async with connect(
             self.visitor.socket_url,
-            origin=self.visitor.base_url,  # type: ignore[arg-type]  # a NewType of str
+            origin=Origin(self.visitor.base_url),
             open_timeout=ANSWER_SECONDS,
             ping_interval=None,  # nor do browsers
             close_timeout=0.5,
@@ -501,7 +502,7 @@ class DeskPage(Page):
         cookies = "; ".join(f"{name}={value}" for name, value in self.staff.http.cookies.items())
         async with connect(
             f"{self.staff.base_url.replace('http', 'ws', 1)}/ws/desk/",
-            origin=self.staff.base_url,  # type: ignore[arg-type]  # a NewType of str
+            origin=Origin(self.staff.base_url),
             additional_headers={"Cookie": cookies},
             open_timeout=ANSWER_SECONDS,
             ping_interval=None,

@@ -70,8 +70,8 @@ class Addresses(forms.CharField):
         return [named or bare for named, bare in WRITTEN_ADDRESS.findall(written)]
 
 
-class ComposerForm(forms.Form):
-    """A reply or a note. `client_token` makes sending it twice harmless."""
+class WrittenForm(forms.Form):
+    """What somebody on staff says. `client_token` makes sending it twice harmless."""
 
     file = Uuids(required=False)  # once for each file; a form's `files` are something else
     body = forms.CharField(
@@ -82,18 +82,21 @@ class ComposerForm(forms.Form):
     client_token = forms.UUIDField(initial=uuid4, widget=forms.HiddenInput)
     cc = Addresses(required=False, max_length=ADDRESSES_MAX_CHARS)
     bcc = Addresses(required=False, max_length=ADDRESSES_MAX_CHARS)
-    # The last entry that the writer of a reply had before them.
-    seen_seq = forms.IntegerField(min_value=0, max_value=SEQ_MAX, required=False)
 
     def clean_body(self) -> str:
         has_files = bool(self.cleaned_data.get("file"))
         return told(lambda: checked(self.cleaned_data["body"], may_be_empty=has_files))
 
 
-class NewTicketForm(ComposerForm):
-    """The first mail of a conversation, from one of `inboxes`, which all have an address."""
+class ComposerForm(WrittenForm):
+    """A reply or a note in a conversation. `seen_seq` is the last entry that its writer had before
+    them."""
 
-    seen_seq = None  # type: ignore[assignment]  # there is nothing to have seen
+    seen_seq = forms.IntegerField(min_value=0, max_value=SEQ_MAX, required=False)
+
+
+class NewTicketForm(WrittenForm):
+    """The first mail of a conversation, from one of `inboxes`, which all have an address."""
 
     inbox = forms.TypedChoiceField(
         label=_("From"),

@@ -66,7 +66,7 @@ def test_an_inbox_that_does_not_want_it_keeps_its_chats(alice: Viewer, chat: Tic
 def test_who_is_away_or_may_not_see_it_is_given_none(
     sharing: Inbox, alice: Viewer, mallory: Viewer, chat: Ticket
 ) -> None:
-    User.objects.filter(pk=alice.user.pk).update(away=True)  # type: ignore[union-attr]
+    User.objects.filter(person=alice.person).update(away=True)
     at_desk(alice, mallory)
     look_after_waiting()
     assert owner(chat) is None
@@ -93,7 +93,7 @@ def test_of_equals_it_is_the_turn_of_who_waited_longest_for_one(
     sharing: Inbox, alice: Viewer, bob: Viewer, carol: Viewer
 ) -> None:
     at_desk(alice, bob)
-    User.objects.filter(pk=alice.user.pk).update(chat_given_at=now())  # type: ignore[union-attr]
+    User.objects.filter(person=alice.person).update(chat_given_at=now())
     (chat,) = chats(carol, sharing, 1)
     look_after_waiting()
     assert owner(chat) == bob.user

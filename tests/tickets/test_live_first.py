@@ -82,8 +82,9 @@ def test_they_come_first_across_pages_without_gap_or_repeat(
     mails = [make.ticket(carol, inbox, f"mail {n}") for n in range(5)]
     chats = [make.ticket(carol, inbox, f"chat {n}", channel="chat") for n in range(5)]
     if view == "yours":
+        assert alice.user
         for each in (*mails, *chats):
-            assign_ticket(alice, each.number, alice.user.pk)  # type: ignore[union-attr]
+            assign_ticket(alice, each.number, alice.user.pk)
     long_ago = now() - timedelta(days=1)
     Ticket.objects.filter(pk__in=[mails[3].pk, mails[4].pk]).update(waiting_since=long_ago)
     Ticket.objects.filter(pk__in=[chats[3].pk, chats[4].pk]).update(waiting_since=long_ago)
@@ -124,6 +125,7 @@ def test_a_page_is_one_walk_along_an_index(
     view: View, deep: bool, alice: Viewer, carol: Viewer, inbox: Inbox
 ) -> None:
     one = make.ticket(carol, inbox, "Hello?")
+    assert alice.user
     fill = (
         "WITH made AS (INSERT INTO tickets_conversation (channel, last_seq, last_public_seq, "
         "created_at) SELECT 'email', 0, 0, now() FROM generate_series(1, 4000) RETURNING id) "
@@ -134,7 +136,7 @@ def test_a_page_is_one_walk_along_an_index(
         "id %% 500 = 0 FROM made"
     )
     with connection.cursor() as cursor:
-        cursor.execute(fill, [one.requester_id, inbox.pk, alice.user.pk])  # type: ignore[union-attr]
+        cursor.execute(fill, [one.requester_id, inbox.pk, alice.user.pk])
         cursor.execute("ANALYZE tickets_ticket")
     after = None
     if deep:

@@ -33,9 +33,11 @@ from tickets.queries import search_tickets
 JULIE = "julie@mail.example"
 
 
-def add(viewer: Viewer, ticket: Ticket, *addresses: str, **how: object) -> list[Participant]:
+def add(
+    viewer: Viewer, ticket: Ticket, *addresses: str, sees_all: bool = False, rank: str = "member"
+) -> list[Participant]:
     guests = Guests(addresses=addresses)
-    return add_people(viewer, ticket.conversation_id, guests, **how)  # type: ignore[arg-type]
+    return add_people(viewer, ticket.conversation_id, guests, sees_all=sees_all, rank=rank)
 
 
 def who(seat: Participant) -> Viewer:

@@ -28,8 +28,9 @@ def test_the_viewers_own_chats_stand_open_and_those_that_wait_are_a_click_away(
     enter: Enter, alice: Viewer, carol: Viewer, inbox: Inbox, ticket: Ticket
 ) -> None:
     made = [each.number for each in chats(carol, inbox, 7)]
+    assert alice.user
     for number in made[:6]:
-        assign_ticket(alice, number, alice.user.pk)  # type: ignore[union-attr]
+        assign_ticket(alice, number, alice.user.pk)
     solve_ticket(alice, made[5])
     page = enter(alice).get("/chats/")
     assert shown(page) == made[:4]
