@@ -63,9 +63,8 @@ def measure(engines: Engines, size: Size) -> Iterator[list[Row]]:
 
 def _row(times: list[float], least: list[float], percent: int, bar: Bar | None) -> Row:
     value, floor = (1_000 * percentile(some, percent) for some in (times, least))
-    return Row(
-        f"one message to {SEATS}, until the last has it, p{percent}", "ms", value, floor, bar
-    )
+    name = f"one message to {SEATS}, until the last has it, p{percent}"
+    return Row(name, "ms", value, floor, bar)
 
 
 def _tokens(inbox: Inbox) -> list[str]:

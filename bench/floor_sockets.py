@@ -10,13 +10,18 @@ from typing import Any
 
 from channels.db import database_sync_to_async
 from channels.generic.websocket import AsyncWebsocketConsumer
+from channels.layers import channel_layers
 from channels.routing import ProtocolTypeRouter
+from channels_redis.pubsub import RedisPubSubChannelLayer
+from django.conf import settings
 from django.core.asgi import get_asgi_application
 
 http = get_asgi_application()
 
 from tickets.models import Person  # noqa: E402 - models load with the line above
 
+layer = RedisPubSubChannelLayer(hosts=[{"address": settings.REDIS_URL, "socket_timeout": None}])
+channel_layers.set("default", layer)
 store = database_sync_to_async(Person.objects.create, thread_sensitive=False)
 
 

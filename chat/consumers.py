@@ -12,7 +12,7 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
@@ -40,6 +40,7 @@ from chat.queries import previews_typing, standing
 from chat.tokens import WrongToken
 from helpdesk.lib.addresses import address_of
 from helpdesk.lib.errors import NotFound, Refused, SlowDown
+from helpdesk.lib.layer import live_layer
 from helpdesk.lib.live import ring_async
 from tickets import events
 from tickets.access import Viewer, viewer_for, visible_conversations, visible_inboxes
@@ -57,6 +58,7 @@ LIST_SECONDS = 0.3  # and "this list is out of date"
 FRAMES_A_SECOND = 20  # a widget sends far fewer; what sends more is no widget
 FRAMES_AT_ONCE = 60
 STORE_THREADS = 8
+CLOSE_FAULT = 1011  # as servers close a socket whose application failed
 AWAY = (OperationalError, InterfaceError, PoolTimeout, RedisError, OSError)
 
 P = ParamSpec("P")
@@ -97,17 +99,20 @@ class LiveConsumer(AsyncWebsocketConsumer):
         self.heard: set[str] = set()  # groups
         self.marks: dict[Mark, int | None] = {}  # where presence knows this socket: conversations
         self.socket = secrets.token_urlsafe(6)  # among the sockets of one person
+        self.bells: list[dict[str, Any]] = []  # what was heard and is not passed on yet
+        self.passing: asyncio.Task[None] | None = None
         self.frames = float(FRAMES_AT_ONCE)
         self.frame_at = time.monotonic()
         self.typing_at = 0.0
         self.rechecking: asyncio.Task[None] | None = None
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        try:
-            await super().__call__(scope, receive, send)
-        except (RedisError, OSError) as error:  # before a socket has a channel of its own
-            log.warning("socket refused, Redis is away: %s", error)
-            await send({"type": "websocket.close", "code": protocol.CLOSE_TRY_AGAIN})
+        # As the parent's, without a channel of its own: a queue and two tasks for each socket.
+        self.scope, self.base_send = scope, send
+        self.layer = live_layer()
+        with suppress(StopConsumer):
+            while True:
+                await self.dispatch(await receive())
 
     async def dispatch(self, message: dict[str, Any]) -> None:
         # As the parent's, without its trip to a thread for every single event.
@@ -177,10 +182,10 @@ class LiveConsumer(AsyncWebsocketConsumer):
         """Hear these groups and no others."""
         wanted = set(groups)
         for group in self.heard - wanted:
-            await self.channel_layer.group_discard(group, self.channel_name)
+            await self.layer.forget(group, self.ring)
             self.heard.discard(group)
         for group in wanted - self.heard:
-            await self.channel_layer.group_add(group, self.channel_name)
+            await self.layer.hear(group, self.ring)
             self.heard.add(group)
 
     async def be(self, marks: dict[Mark, int | None]) -> None:
@@ -195,8 +200,27 @@ class LiveConsumer(AsyncWebsocketConsumer):
             event = {"type": "presence.changed", "conversation": pk}
             await ring_async(events.staff(cast(int, pk)), event)
 
-    async def reply(self, frame: dict[str, Any]) -> None:
-        await self.send(text_data=protocol.encode(frame))
+    def ring(self, message: dict[str, Any]) -> None:
+        """Something for this socket. It is passed on after what came before it."""
+        if self.closed or not self.checked_at:
+            return
+        self.bells.append(message)
+        if self.passing is None:
+            self.passing = asyncio.get_running_loop().create_task(self._pass_on())
+
+    async def _pass_on(self) -> None:
+        try:
+            while self.bells:
+                await self.dispatch(self.bells.pop(0))
+        except Exception:
+            log.exception("socket closed, an event could not be passed on")
+            await self.close(CLOSE_FAULT)
+        finally:
+            self.passing = None
+
+    async def reply(self, frame: Mapping[str, Any]) -> None:
+        text = protocol.encode(frame)
+        await self.base_send({"type": "websocket.send", "text": text, "bytes": None})
 
     async def tell_typing(
         self, conversation_id: int, person: Person, role: str, *, typing: bool

@@ -21,6 +21,8 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from helpdesk.lib import layer
+
 # Room for a message of twice the usual limit in the widest encoding, so that one which is a
 # little too long is refused with a sentence; what is beyond is not read at all.
 FRAME_MAX_CHARS = 65_536
@@ -37,8 +39,6 @@ CLOSE_FORBIDDEN_ORIGIN = 4403
 CLOSE_NOT_FOUND = 4404
 CLOSE_MOVED = 4409  # the visitor is in another chat now: connect again
 CLOSE_TRY_AGAIN = 1013  # the store is away: connect again and resend what is unacknowledged
-
-_encoder = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 
 
 class BadFrame(Exception):
@@ -186,7 +186,7 @@ def _no(client_token: UUID, code: str, sentence: str) -> dict[str, Any]:
 
 def encode(frame: Mapping[str, Any]) -> str:
     """The frame as text for the wire."""
-    return _encoder.encode(frame)
+    return layer.encode(frame)
 
 
 def _fields(text: str | None) -> dict[str, Any]:

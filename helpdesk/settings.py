@@ -143,18 +143,7 @@ MIGRATE_LOCK_TIMEOUT_SECONDS: int = env.MIGRATE_LOCK_TIMEOUT_SECONDS
 REDIS_URL: str = env.REDIS_URL or "redis://127.0.0.1:6379/0"
 
 LIVE_PREFIX = "live"
-CHANNEL_LAYERS = {
-    "default": {
-        # The core layer drops messages beyond its capacity without a word; this one does not.
-        "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
-        "CONFIG": {
-            "prefix": LIVE_PREFIX,
-            # redis-py 8 gives up on a silent socket after 5 seconds; an idle subscription is
-            # silent by nature.
-            "hosts": [{"address": REDIS_URL, "socket_timeout": None, "socket_connect_timeout": 2}],
-        },
-    },
-}
+CHANNEL_LAYERS = {"default": {"BACKEND": "helpdesk.lib.layer.LiveLayer"}}
 CACHES = {
     "default": {
         "BACKEND": "django.core.cache.backends.redis.RedisCache",

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 
 from redis import Redis
 
-from helpdesk.lib.redis_client import AWAY, asking_redis, redis_client
+from helpdesk.lib.redis_client import ANSWER_SECONDS, AWAY, asking_redis, redis_client
+from helpdesk.lib.redis_line import Line, talk
 
 log = logging.getLogger(__name__)
 
@@ -36,17 +38,43 @@ def hit(key: str, limit: int, seconds: int) -> int:
 
 def hit_all(limits: Mapping[str, int], seconds: int) -> int:
     """As `hit`, for several {key: limit} in one trip; the use is allowed if all allow it."""
-    window, elapsed = divmod(time.time(), seconds)
-    names = [f"limit:{key}:{int(window)}" for key in limits]
+    names, elapsed = _names(limits, seconds)
     try:
         with asking_redis():
             used = _count()(names, [seconds + 1], redis_client())
     except AWAY as error:
         log.warning("limits %s not counted: %s", ", ".join(limits), error)
         return 0
+    return _wait_seconds(used, limits, seconds - elapsed)
+
+
+async def hit_all_async(limits: Mapping[str, int], seconds: int) -> int:
+    """As `hit_all`, from the event loop."""
+    names, elapsed = _names(limits, seconds)
+    line: Line | None = None
+    try:
+        with asking_redis():
+            async with asyncio.timeout(ANSWER_SECONDS):
+                line = await talk()
+                used = await line.ask("EVAL", COUNT, len(names), *names, seconds + 1)
+    except AWAY as error:
+        log.warning("limits %s not counted: %s", ", ".join(limits), error or "no answer")
+        if line is not None and isinstance(error, TimeoutError):
+            line.break_off()  # whatever comes on it now comes too late
+        return 0
+    return _wait_seconds(used, limits, seconds - elapsed)
+
+
+def _names(limits: Iterable[str], seconds: int) -> tuple[list[str], float]:
+    """Redis' names for the counters of this window, and how old it is in seconds."""
+    window, elapsed = divmod(time.time(), seconds)
+    return [f"limit:{key}:{int(window)}" for key in limits], elapsed
+
+
+def _wait_seconds(used: Sequence[int], limits: Mapping[str, int], left_seconds: float) -> int:
     if all(count <= limit for count, limit in zip(used, limits.values(), strict=True)):
         return 0
-    return math.ceil(seconds - elapsed)
+    return math.ceil(left_seconds)
 
 
 @cache

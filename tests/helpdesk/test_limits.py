@@ -12,7 +12,8 @@ import pytest
 from channels.layers import get_channel_layer
 from pytest_django import Settings
 
-from helpdesk.lib import live, redis_client
+from helpdesk.lib import redis_client
+from helpdesk.lib.layer import envelope
 from helpdesk.lib.limits import hit, hit_all
 from helpdesk.lib.live import ring, ring_async
 
@@ -65,7 +66,7 @@ async def test_a_bell_from_a_thread_is_heard_like_one_from_the_loop(key: str) ->
     await ring_async(key, {"n": 1})
     await asyncio.to_thread(ring, key, {"n": 2})
     heard = [await asyncio.wait_for(layer.receive(name), 5) for _ in range(2)]
-    assert heard == [live.envelope({"n": 1}), live.envelope({"n": 2})]
+    assert heard == [envelope({"n": 1}), envelope({"n": 2})]
 
 
 @pytest.fixture
