@@ -33,7 +33,7 @@ from redis.exceptions import RedisError
 from chat import languages, presence, protocol
 from chat.access import Visit, WrongOrigin, access_inbox, is_own, is_unchanged
 from chat.heartbeat import heart
-from chat.operations import resume_session, send_from_visitor
+from chat.operations import may_send, resume_session, send_at_once, send_from_visitor
 from chat.presence import Mark
 from chat.protocol import BadFrame, DeskTyping, Hello, Seen, Send, Typing, Unwatch, Visible, Watch
 from chat.queries import previews_typing, standing
@@ -44,7 +44,7 @@ from helpdesk.lib.layer import live_layer
 from helpdesk.lib.live import ring_async
 from tickets import events
 from tickets.access import Viewer, viewer_for, visible_conversations, visible_inboxes
-from tickets.models import Person
+from tickets.models import Message, Person
 from tickets.operations import mark_read
 
 log = logging.getLogger(__name__)
@@ -219,8 +219,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
             self.passing = None
 
     async def reply(self, frame: Mapping[str, Any]) -> None:
-        text = protocol.encode(frame)
-        await self.base_send({"type": "websocket.send", "text": text, "bytes": None})
+        await self.base_send({"type": "websocket.send", "text": protocol.encode(frame)})  # type: ignore[arg-type]
 
     async def tell_typing(
         self, conversation_id: int, person: Person, role: str, *, typing: bool
@@ -367,16 +366,7 @@ class VisitorConsumer(LiveConsumer):
         client_token = frame.client_token
         self.text = None  # it is a message now
         try:
-            message = await stored(
-                languages.spoken,
-                self.language,
-                send_from_visitor,
-                self.visit,
-                body=frame.body,
-                files=frame.files,
-                client_token=client_token,
-                address=self.address,
-            )
+            message = await self._post(frame)
         except Refused as error:
             await self.reply(protocol.refused(client_token, str(error)))
         except SlowDown as error:
@@ -385,6 +375,26 @@ class VisitorConsumer(LiveConsumer):
             )
         else:
             await self.reply(protocol.ack(client_token, events.as_json(message)))
+
+    async def _post(self, frame: Send) -> Message:
+        is_counted = await may_send(self.visit, address=self.address)
+        if is_counted and not frame.files:
+            message = await send_at_once(
+                self.visit, body=frame.body, client_token=frame.client_token
+            )
+            if message is not None:
+                return message
+        return await stored(
+            languages.spoken,
+            self.language,
+            send_from_visitor,
+            self.visit,
+            body=frame.body,
+            files=frame.files,
+            client_token=frame.client_token,
+            address=self.address,
+            is_counted=is_counted,
+        )
 
     async def _show_text(self, text: str) -> None:
         """Let staff see what is being typed, where the inbox wants that. It is kept nowhere."""

@@ -15,12 +15,12 @@ from django.utils.translation import gettext as _
 from chat.access import Visit, access_session, visit_of
 from chat.models import ORIGIN_MAX_CHARS, Identity, VisitorSession, expiry
 from helpdesk.lib.errors import Refused, SlowDown
-from helpdesk.lib.limits import hit_all
+from helpdesk.lib.limits import hit_all, hit_all_async
 from helpdesk.lib.live import ring_on_commit
 from helpdesk.lib.text import clean
 from tickets import events
 from tickets.models import Inbox, Message, Participant
-from tickets.operations import file_answers, introduce, post_reply, start_chat
+from tickets.operations import file_answers, introduce, post_reply, reply_at_once, start_chat
 
 EARLIER_MAX = 50
 ABOUT_PER_MINUTE = 10
@@ -90,7 +90,13 @@ def revoke_session(session_id: UUID) -> None:
 
 
 def send_from_visitor(
-    visit: Visit, *, body: str, client_token: UUID, address: str, files: Sequence[UUID] = ()
+    visit: Visit,
+    *,
+    body: str,
+    client_token: UUID,
+    address: str,
+    files: Sequence[UUID] = (),
+    is_counted: bool = False,
 ) -> Message:
     """Post what a visitor wrote; the first message opens the ticket in their inbox.
 
@@ -98,20 +104,17 @@ def send_from_visitor(
     `files`: ready uploads of theirs. A second call with the same `client_token` returns the first
     call's message and does nothing else.
 
-    Raises Refused for what can never be sent, SlowDown if the visitor or their network address
-    sends too much, NotFound if their seat was taken from them.
+    `is_counted` says that `may_send` counted it. Raises Refused for what can never be sent,
+    SlowDown if the visitor or their network address sends too much, NotFound if their seat was
+    taken from them.
     """
     if len(body) > settings.VISITOR_MESSAGE_MAX_CHARS:
         raise Refused(
             _("This text has %(length)s characters. At most %(limit)s can be sent at once.")
             % {"length": f"{len(body):,}", "limit": f"{settings.VISITOR_MESSAGE_MAX_CHARS:,}"}
         )
-    _count(
-        {
-            f"visitor:{visit.session_id.hex}": settings.VISITOR_MESSAGES_PER_MINUTE,
-            f"messages:{address}": settings.ADDRESS_MESSAGES_PER_MINUTE,
-        }
-    )
+    if not is_counted:
+        _count(_message_limits(visit, address))
     message = post_reply(
         visit.viewer,
         visit.conversation_id,
@@ -209,6 +212,32 @@ def count_sessions(address: str) -> None:
     """One more browser that begins. Raises SlowDown if this network address began more than
     ADDRESS_SESSIONS_PER_MINUTE."""
     _count({f"sessions:{address}": settings.ADDRESS_SESSIONS_PER_MINUTE})
+
+
+async def may_send(visit: Visit, *, address: str) -> bool:
+    """Count one more message. False if it is one too many; `send_from_visitor` says so."""
+    return not await hit_all_async(_message_limits(visit, address), 60)
+
+
+async def send_at_once(visit: Visit, *, body: str, client_token: UUID) -> Message | None:
+    """As `send_from_visitor` for plain words that `may_send` counted, without a thread; None for
+    what has to be sent by that, with the same token. Raises nothing."""
+    if len(body) > settings.VISITOR_MESSAGE_MAX_CHARS:
+        return None
+    return await reply_at_once(
+        visit.viewer,
+        visit.conversation_id,
+        body=body,
+        client_token=client_token,
+        inbox_id=visit.inbox_id,
+    )
+
+
+def _message_limits(visit: Visit, address: str) -> dict[str, int]:
+    return {
+        f"visitor:{visit.session_id.hex}": settings.VISITOR_MESSAGES_PER_MINUTE,
+        f"messages:{address}": settings.ADDRESS_MESSAGES_PER_MINUTE,
+    }
 
 
 def count_upload(visit: Visit, *, address: str) -> None:

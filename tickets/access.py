@@ -207,7 +207,7 @@ def access_to_write(viewer: Viewer, pk: int) -> Conversation:
     if viewer.is_staff:
         conversation = _rows(_writable(viewer), pk, lock=True).first()
     else:
-        conversation = _locked_for_customer.first(viewer.person.pk, pk)
+        conversation = LOCKED_FOR_CUSTOMER.first(viewer.person.pk, pk)
     if conversation is None:
         access_conversation(viewer, pk)
         raise Refused(_("You can read here, and not write."))
@@ -228,7 +228,7 @@ def _rows(conversations: QuerySet[Conversation], pk: int, *, lock: bool) -> Quer
 
 
 # What every message of every visitor begins with.
-_locked_for_customer = Prepared(
+LOCKED_FOR_CUSTOMER = Prepared(
     lambda person, pk: _rows(_writable(visitor(Person(pk=person))), pk, lock=True), -1, -2
 )
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from attachments.links import link_to
 from attachments.models import Attachment
-from helpdesk.lib.live import ring_on_commit
+from helpdesk.lib.live import Bell, ring_on_commit
 from tickets.models import Conversation, Message, Person, Ticket
 
 
@@ -81,19 +81,23 @@ def file_as_json(attachment: Attachment) -> dict[str, Any]:
 
 def message_posted(conversation: Conversation, message: Message, *, after: int) -> None:
     """Tell whoever may see it that the timeline grew, once the transaction commits."""
-    if message.is_public:
-        event = {
-            "type": "message.posted",
-            "conversation": conversation.pk,
-            "seq": message.seq,
-            "after": after,
-            "seats": conversation.seats_version,
-            "message": as_json(message),
-        }
-        ring_on_commit(everyone(conversation.pk), event)
-    else:
-        event = {"type": "timeline.grew", "conversation": conversation.pk, "seq": message.seq}
-        ring_on_commit(staff(conversation.pk), event)
+    bell = bell_of_message(conversation.pk, message, after=after, seats=conversation.seats_version)
+    ring_on_commit(*bell)
+
+
+def bell_of_message(pk: int, message: Message, *, after: int, seats: int) -> Bell:
+    """Who hears of an entry of a conversation, and what."""
+    if not message.is_public:
+        return staff(pk), {"type": "timeline.grew", "conversation": pk, "seq": message.seq}
+    event = {
+        "type": "message.posted",
+        "conversation": pk,
+        "seq": message.seq,
+        "after": after,
+        "seats": seats,
+        "message": as_json(message),
+    }
+    return everyone(pk), event
 
 
 def seat_lost(conversation: Conversation, person_id: int) -> None:
@@ -163,10 +167,14 @@ def ended_changed(ticket: Ticket) -> None:
 
 def ticket_changed(ticket: Ticket, *, also_inbox_id: int | None = None) -> None:
     """Lists that may show this ticket are out of date."""
+    for inbox_id in {ticket.inbox_id, also_inbox_id or ticket.inbox_id}:
+        ring_on_commit(*bell_of_ticket(ticket, inbox_id))
+
+
+def bell_of_ticket(ticket: Ticket, inbox_id: int) -> Bell:
     event = {
         "type": "ticket.changed",
         "number": ticket.number,
         "conversation": ticket.conversation_id,
     }
-    for inbox_id in {ticket.inbox_id, also_inbox_id or ticket.inbox_id}:
-        ring_on_commit(desk(inbox_id), event)
+    return desk(inbox_id), event

@@ -66,4 +66,7 @@ async def _connected() -> AsyncConnection[Row]:
     djangos = {"cursor_factory", "context"}  # made for its own cursors
     wanted = {key: value for key, value in given.items() if key not in djangos}
     wanted["prepare_threshold"] = 0
-    return await AsyncConnection.connect(**wanted, autocommit=True)
+    made = await AsyncConnection.connect(**wanted, autocommit=True)
+    # The same few statements: PostgreSQL plans each once, and not with every values anew.
+    await made.execute("SET plan_cache_mode = force_generic_plan")
+    return made

@@ -42,6 +42,18 @@ def publish(name: str, news: object) -> None:
             log.exception("subscriber %s failed on %s", path, name)
 
 
+def is_wanted(name: str, news: object) -> bool:
+    """Would anybody write work for such news? For those who have to know before it is news: what a
+    subscriber wants may depend on what happened, not on the numbers that it was given.
+
+    A subscriber that fails wants it: `publish` then says what is wrong.
+    """
+    try:
+        return any(_subscriber(path)(news) for path in settings.SUBSCRIPTIONS.get(name, ()))
+    except Exception:  # noqa: BLE001
+        return True
+
+
 @cache
 def _subscriber(path: str) -> Subscriber:
     subscriber: Subscriber = import_string(path)

@@ -16,6 +16,7 @@ from django.db import DEFAULT_DB_ALIAS, connection
 from django.db.backends.utils import CursorWrapper
 from django.db.models import Field, Model, QuerySet
 from psycopg import Cursor
+from psycopg.sql import Literal
 
 M = TypeVar("M", bound=Model)
 AnyField = Field[Any, Any]
@@ -56,6 +57,15 @@ class Prepared(Generic[M]):
     def first(self, *values: object) -> M | None:
         """The first row for these values, if there is one."""
         return next(iter(self.all(*values)), None)
+
+    def text(self, *names: str) -> str:
+        """The query as a part of a statement of our own, with the %(name)s of each argument."""
+        plan = self._plan
+        texts = [
+            f"%({names[plan.places[place]]})s" if place in plan.places else _literal(param)
+            for place, param in enumerate(plan.params)
+        ]
+        return plan.sql % tuple(texts)
 
     @cached_property
     def _plan(self) -> Plan[M]:
@@ -136,6 +146,19 @@ def insert(row: Model, **computed: tuple[str, str]) -> None:
         (row.pk,) = cursor.fetchall()[0]
     row._state.adding = False
     row._state.db = DEFAULT_DB_ALIAS
+
+
+def literals(row: Model, *, without: Sequence[str]) -> dict[str, str]:
+    """What `insert` would write for a row, for a statement of our own: {column: SQL}."""
+    return {
+        _quoted(field.column): _literal(_value(row, field))
+        for field in row._meta.concrete_fields
+        if field.name not in without
+    }
+
+
+def _literal(value: Any) -> str:
+    return Literal(value).as_string().replace("%", "%%")
 
 
 def _cursor() -> CursorWrapper:

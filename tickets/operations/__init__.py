@@ -7,6 +7,7 @@ from tickets.operations.assistant import (
     post_answer,
     switch_assistant,
 )
+from tickets.operations.at_once import reply_at_once
 from tickets.operations.conversations import (
     MovedOn,
     mark_read,
@@ -43,6 +44,7 @@ __all__ = [
     "post_reply",
     "rate_ticket",
     "reopen_ticket",
+    "reply_at_once",
     "share_chat",
     "solve_ticket",
     "start_chat",

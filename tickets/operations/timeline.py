@@ -307,7 +307,7 @@ def announce(ticket: Ticket, message: Message, *, role: str) -> None:
 
 
 # Who hears a reply by email: customers whose reach is email, and who want to hear.
-_emailed_seats = Prepared(
+EMAILED_SEATS = Prepared(
     lambda pk: Participant.objects.filter(
         conversation=pk,
         reach=Participant.Reach.EMAIL,
@@ -339,7 +339,7 @@ def hearers(message: Message, typed: Mapping[int, str] | None = None) -> list[He
     that was `typed` for them."""
     seats = [
         seat
-        for seat in _emailed_seats.all(message.conversation_id)
+        for seat in EMAILED_SEATS.all(message.conversation_id)
         if seat.person_id != message.author_id
     ]
     if not seats:
