@@ -202,11 +202,15 @@ class LiveConsumer(AsyncWebsocketConsumer):
 
     def ring(self, message: dict[str, Any]) -> None:
         """Something for this socket. It is passed on after what came before it."""
-        if self.closed or not self.checked_at:
+        if self.closed or not self.checked_at or self.is_enough(message):
             return
         self.bells.append(message)
         if self.passing is None:
             self.passing = asyncio.get_running_loop().create_task(self._pass_on())
+
+    def is_enough(self, message: dict[str, Any]) -> bool:
+        """Is there nothing to pass on (yet)? Asked before anything is done for a message."""
+        return False
 
     async def _pass_on(self) -> None:
         try:
@@ -558,6 +562,15 @@ class DeskConsumer(LiveConsumer):
                 await self.reply(event)
             case _:
                 pass  # of a conversation that has just been let go of
+
+    def is_enough(self, message: dict[str, Any]) -> bool:
+        event = message.get("event")
+        if self.list_timer is None or not event or event["type"] != "ticket.changed":
+            return False
+        if event["conversation"] == self.watched:
+            return False
+        self.list_event = event  # told when the timer ends
+        return True
 
     async def _tell_list(self, event: dict[str, Any]) -> None:
         """A busy desk has many tickets a second, and one bell is as good as ten."""

@@ -24,6 +24,11 @@ gc.collect()
 gc.freeze()
 gc.set_threshold(50_000, 20, 50)
 
+if "twisted.internet.reactor" in sys.modules:  # daphne serves us
+    from helpdesk.prompt import write_at_once
+
+    write_at_once()
+
 # Daphne drops what is in flight when it is told to stop. A thread that waits for its loop would
 # then wait for ever, and Python for the thread: the port is closed and the process stays.
 if reactor := sys.modules.get("twisted.internet.reactor"):

@@ -41,6 +41,7 @@ class Line(asyncio.Protocol):
         self._lost = lost
         self._reader = hiredis.Reader()
         self._waiting: deque[asyncio.Future[Any] | None] = deque()
+        self._unsent: list[bytes] = []
         self._writer: Any = None
         self._transport: Any = None
 
@@ -82,7 +83,15 @@ class Line(asyncio.Protocol):
         if self.closed:
             raise Lost("The line to Redis is gone.")
         self._waiting.append(answer)
-        self._transport.write(hiredis.pack_command(cast(Any, words)))
+        if not self._unsent:
+            asyncio.get_running_loop().call_soon(self._send)
+        self._unsent.append(hiredis.pack_command(cast(Any, words)))
+
+    def _send(self) -> None:
+        """All that was said in this turn of the loop, by whomever."""
+        unsent, self._unsent = self._unsent, []
+        if not self.closed:
+            self._transport.write(b"".join(unsent))
 
     # What the transport calls.
 
