@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 from uuid import UUID
 
 from django.conf import settings
-from django.db.models import Exists, F, OuterRef, QuerySet, Subquery
+from django.db.models import Exists, F, OuterRef, Subquery
 from django.db.models.functions import Now
 from django.http.request import validate_host
 from django.utils.timezone import now
@@ -16,7 +17,6 @@ from attachments.models import Attachment
 from chat.models import VisitorSession
 from chat.tokens import WrongToken, session_id_in
 from helpdesk.lib.errors import NotFound
-from helpdesk.lib.prepared import Prepared
 from tickets.access import Viewer, access_file, visitor
 from tickets.models import Inbox, MessageFile, Participant
 
@@ -58,13 +58,13 @@ def access_inbox(key: str, *, origin: str, host: str) -> Inbox:
     inbox = Inbox.objects.filter(widget_key=key).first()
     if inbox is None:
         raise NotFound
-    if not _may_show(inbox, origin, host):
+    if not _may_show(inbox.allowed_origins, origin, host):
         raise WrongOrigin
     return inbox
 
 
-def _may_show(inbox: Inbox, origin: str, host: str) -> bool:
-    return not origin or is_own(origin, host) or origin in inbox.allowed_origins
+def _may_show(allowed_origins: Collection[str], origin: str, host: str) -> bool:
+    return not origin or is_own(origin, host) or origin in allowed_origins
 
 
 def is_own(origin: str, host: str) -> bool:
@@ -95,21 +95,23 @@ def access_session(inbox: Inbox, token: str) -> VisitorSession:
     return session
 
 
-def is_unchanged(visit: Visit, key: str, *, origin: str, host: str) -> bool:
-    """Would this visitor, who is in, be let in again? The question every socket asks now and
-    then, so it is one small statement. After a no, the functions above say why."""
-    inbox = _inbox_of_good_session.first(visit.session_id, key)
-    return inbox is not None and _may_show(inbox, origin, host)
+Stay = tuple[str, list[str]]  # the widget key and the allowed origins of a session's inbox
 
 
-def _inbox_of(session_id: UUID, key: str) -> QuerySet[Inbox]:
+def good_sessions(ids: Collection[UUID]) -> dict[UUID, Stay]:
+    """Those of these sessions whose token still opens their conversation, with what `is_unchanged`
+    asks of each."""
     sessions = VisitorSession.objects.filter(
-        SEATED, pk=session_id, inbox=OuterRef("pk"), revoked_at=None, expires_at__gt=Now()
+        SEATED, pk__in=ids, revoked_at=None, expires_at__gt=Now()
     )
-    return Inbox.objects.only("allowed_origins").filter(Exists(sessions), widget_key=key)
+    found = sessions.values_list("pk", "inbox__widget_key", "inbox__allowed_origins")
+    return {pk: (key or "", origins) for pk, key, origins in found}
 
 
-_inbox_of_good_session = Prepared(_inbox_of, UUID(int=0), "key")
+def is_unchanged(stay: Stay | None, key: str, *, origin: str, host: str) -> bool:
+    """Would a visitor who is in be let in again? Every socket asks now and then. After a no, the
+    functions above say why."""
+    return stay is not None and stay[0] == key and _may_show(stay[1], origin, host)
 
 
 def visit_of(session: VisitorSession) -> Visit:

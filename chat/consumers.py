@@ -12,13 +12,14 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 from importlib import import_module
 from typing import Any, ParamSpec, TypeVar, cast
 from urllib.parse import parse_qs
+from uuid import UUID
 
 from channels.consumer import get_handler_name
 from channels.exceptions import StopConsumer
@@ -31,17 +32,19 @@ from psycopg_pool import PoolTimeout
 from redis.exceptions import RedisError
 
 from chat import languages, presence, protocol
-from chat.access import Visit, WrongOrigin, access_inbox, is_own, is_unchanged
+from chat.access import Stay, Visit, WrongOrigin, access_inbox, good_sessions, is_own, is_unchanged
 from chat.heartbeat import heart
 from chat.operations import may_send, resume_session, send_at_once, send_from_visitor
 from chat.presence import Mark
 from chat.protocol import BadFrame, DeskTyping, Hello, Seen, Send, Typing, Unwatch, Visible, Watch
 from chat.queries import previews_typing, standing
+from chat.rechecks import Rechecks
 from chat.tokens import WrongToken
 from helpdesk.lib.addresses import address_of
 from helpdesk.lib.errors import NotFound, Refused, SlowDown
 from helpdesk.lib.layer import live_layer
 from helpdesk.lib.live import ring_async
+from helpdesk.lib.loops import PerLoop
 from tickets import events
 from tickets.access import Viewer, viewer_for, visible_conversations, visible_inboxes
 from tickets.models import Message, Person
@@ -58,6 +61,7 @@ LIST_SECONDS = 0.3  # and "this list is out of date"
 FRAMES_A_SECOND = 20  # a widget sends far fewer; what sends more is no widget
 FRAMES_AT_ONCE = 60
 STORE_THREADS = 8
+BELLS_MAX = 500  # that wait for one socket; what is beyond is lost, and asked for later
 CLOSE_FAULT = 1011  # as servers close a socket whose application failed
 AWAY = (OperationalError, InterfaceError, PoolTimeout, RedisError, OSError)
 
@@ -87,6 +91,13 @@ def _try_twice(work: Callable[[], T]) -> T:
     except (OperationalError, InterfaceError):
         connection.close()
         raise
+
+
+async def _good_sessions(ids: Collection[UUID]) -> Mapping[UUID, Stay]:
+    return await stored(good_sessions, ids)
+
+
+_rechecks = PerLoop(partial(Rechecks[UUID, Stay], _good_sessions))
 
 
 class LiveConsumer(AsyncWebsocketConsumer):
@@ -204,7 +215,8 @@ class LiveConsumer(AsyncWebsocketConsumer):
         """Something for this socket. It is passed on after what came before it."""
         if self.closed or not self.checked_at or self.is_enough(message):
             return
-        self.bells.append(message)
+        if len(self.bells) < BELLS_MAX:
+            self.bells.append(message)
         if self.passing is None:
             self.passing = asyncio.get_running_loop().create_task(self._pass_on())
 
@@ -310,7 +322,8 @@ class VisitorConsumer(LiveConsumer):
         return self.visit.seats_version
 
     async def stay(self) -> None:
-        if await stored(is_unchanged, self.visit, self.key, **self.page):
+        stay = await _rechecks().ask(self.visit.session_id)
+        if is_unchanged(stay, self.key, **self.page):
             self.checked_at = time.monotonic()
         else:
             await self.enter()
@@ -567,7 +580,7 @@ class DeskConsumer(LiveConsumer):
         event = message.get("event")
         if self.list_timer is None or not event or event["type"] != "ticket.changed":
             return False
-        if event["conversation"] == self.watched:
+        if event["conversation"] in self.watched:
             return False
         self.list_event = event  # told when the timer ends
         return True

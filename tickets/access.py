@@ -7,6 +7,7 @@ on it, so that the two cannot disagree. What is missing and what is forbidden lo
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from uuid import UUID
 
 from django.contrib.auth.base_user import AbstractBaseUser
@@ -207,7 +208,7 @@ def access_to_write(viewer: Viewer, pk: int) -> Conversation:
     if viewer.is_staff:
         conversation = _rows(_writable(viewer), pk, lock=True).first()
     else:
-        conversation = LOCKED_FOR_CUSTOMER.first(viewer.person.pk, pk)
+        conversation = _locked_for_customer.first(viewer.person.pk, pk)
     if conversation is None:
         access_conversation(viewer, pk)
         raise Refused(_("You can read here, and not write."))
@@ -227,10 +228,13 @@ def _rows(conversations: QuerySet[Conversation], pk: int, *, lock: bool) -> Quer
     return conversations
 
 
+def _writable_for_customer(person: int, pk: int, *, lock: bool) -> QuerySet[Conversation]:
+    return _rows(_writable(visitor(Person(pk=person))), pk, lock=lock)
+
+
 # What every message of every visitor begins with.
-LOCKED_FOR_CUSTOMER = Prepared(
-    lambda person, pk: _rows(_writable(visitor(Person(pk=person))), pk, lock=True), -1, -2
-)
+_locked_for_customer = Prepared(partial(_writable_for_customer, lock=True), -1, -2)
+WRITABLE_FOR_CUSTOMER = Prepared(partial(_writable_for_customer, lock=False), -1, -2)
 
 
 def access_to_invite(viewer: Viewer, pk: int) -> Conversation:

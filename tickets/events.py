@@ -168,13 +168,10 @@ def ended_changed(ticket: Ticket) -> None:
 def ticket_changed(ticket: Ticket, *, also_inbox_id: int | None = None) -> None:
     """Lists that may show this ticket are out of date."""
     for inbox_id in {ticket.inbox_id, also_inbox_id or ticket.inbox_id}:
-        ring_on_commit(*bell_of_ticket(ticket, inbox_id))
+        ring_on_commit(*bell_of_ticket(ticket.number, ticket.conversation_id, inbox_id))
 
 
-def bell_of_ticket(ticket: Ticket, inbox_id: int) -> Bell:
-    event = {
-        "type": "ticket.changed",
-        "number": ticket.number,
-        "conversation": ticket.conversation_id,
-    }
+def bell_of_ticket(number: int, conversation_id: int, inbox_id: int) -> Bell:
+    """Who lists a ticket, and that it is out of date there."""
+    event = {"type": "ticket.changed", "number": number, "conversation": conversation_id}
     return desk(inbox_id), event

@@ -20,50 +20,50 @@ from helpdesk.lib import direct, news, prepared
 from helpdesk.lib.live import ring_all_async
 from helpdesk.lib.text import clean, preview, says_nothing
 from tickets import events
-from tickets.access import LOCKED_FOR_CUSTOMER, Viewer
+from tickets.access import WRITABLE_FOR_CUSTOMER, Viewer
 from tickets.models import Conversation, Message, Ticket
 from tickets.operations.timeline import EMAILED_SEATS, MessagePosted, searched
 
 log = logging.getLogger(__name__)
 
-# The lock and the seat; then the ticket as it is once the lock is ours. Other rows are seen as they
-# were when the statement began, so nothing may have happened in between: what happens in a
-# conversation has a place in it.
+# The update of the conversation takes its lock. What is asked of other rows is asked as they were
+# when the statement began, so nothing may have happened in between: what happens in a conversation
+# has a place in it. A ticket that changed without one leaves the message without a place, and the
+# database refuses all of it. Tickets are found by their conversation only; the plan is made once,
+# and by the inbox it would read all of them.
 STATEMENT = """
-WITH place AS MATERIALIZED ({place}),
-held AS MATERIALIZED (
-    SELECT t.number, t.status, t.waiting_since, t.last_message_at
-      FROM tickets_ticket t JOIN place ON place.id = t.conversation_id
-     WHERE place.channel = 'chat' AND NOT place.is_group
-       AND t.handler = 'staff' AND t.status <> 'solved'
-       AND t.inbox_id = %(inbox)s
-       AND place.last_seq =
-           (SELECT last_seq FROM tickets_conversation WHERE id = %(conversation)s)
-       AND NOT EXISTS (SELECT FROM ({emailed}) AS seat WHERE seat.person_id <> %(person)s)
-       FOR NO KEY UPDATE OF t
-), moved AS (
+WITH moved AS (
     UPDATE tickets_conversation c
-       SET last_seq = place.last_seq + 1, last_public_seq = place.last_seq + 1
-      FROM place, held WHERE c.id = place.id
-), message AS (
-    INSERT INTO tickets_message
-        (conversation_id, seq, author_id, body, client_token, created_at, search, {columns})
-    SELECT place.id, place.last_seq + 1, %(person)s, %(body)s, %(client_token)s, %(moment)s,
-           to_tsvector('simple', %(searched)s), {values}
-      FROM place, held
-    RETURNING id
+       SET last_seq = c.last_seq + 1, last_public_seq = c.last_seq + 1
+     WHERE c.id = %(conversation)s AND c.channel = 'chat' AND NOT c.is_group
+       AND c.last_seq = (SELECT last_seq FROM tickets_conversation WHERE id = %(conversation)s)
+       AND EXISTS ({writable})
+       AND NOT EXISTS (SELECT FROM ({emailed}) AS seat WHERE seat.person_id <> %(person)s)
+       AND EXISTS (SELECT FROM tickets_ticket t WHERE {answered_by_staff})
+    RETURNING c.id, c.last_seq, c.seats_version
 ), ticket AS (
     UPDATE tickets_ticket t
        SET status = 'open', unread = true, live = true, last_preview = %(preview)s,
            last_author_name = %(author)s,
-           waiting_since = CASE held.status WHEN 'open' THEN held.waiting_since
-                           ELSE %(moment)s END,
-           last_message_at = greatest(held.last_message_at, %(moment)s)
-      FROM held WHERE t.number = held.number
+           waiting_since = CASE t.status WHEN 'open' THEN t.waiting_since ELSE %(moment)s END,
+           last_message_at = greatest(t.last_message_at, %(moment)s)
+      FROM moved WHERE {answered_by_staff}
+    RETURNING t.number
+), message AS (
+    INSERT INTO tickets_message
+        (conversation_id, seq, author_id, body, client_token, created_at, search, {columns})
+    SELECT moved.id, CASE WHEN ticket.number IS NOT NULL THEN moved.last_seq END, %(person)s,
+           %(body)s, %(client_token)s, %(moment)s, to_tsvector('simple', %(searched)s), {values}
+      FROM moved LEFT JOIN ticket ON true
+    RETURNING id
 )
-SELECT place.last_seq + 1, place.last_public_seq, place.seats_version, message.id, held.number
-  FROM place, held, message
+SELECT moved.last_seq, moved.seats_version, message.id, ticket.number,
+       (SELECT last_public_seq FROM tickets_conversation WHERE id = %(conversation)s)
+  FROM moved, ticket, message
 """
+ANSWERED_BY_STAFF = """t.conversation_id = %(conversation)s
+       AND t.inbox_id IS NOT DISTINCT FROM %(inbox)s
+       AND t.handler = 'staff' AND t.status <> 'solved'"""
 GIVEN = ("id", "conversation", "seq", "author", "body", "client_token", "created_at", "search")
 
 
@@ -92,19 +92,18 @@ async def reply_at_once(
     }
     try:
         found = await direct.fetched(_statement(), values)
-    except (psycopg.OperationalError, psycopg.errors.UniqueViolation):
-        return None  # away, or sent before
+    except (psycopg.OperationalError, psycopg.IntegrityError):
+        return None  # away, or sent before, or a ticket that changed meanwhile
     except Exception:
         log.exception("a message could not be written at once")
         return None
     if not found:
         return None
-    message.seq, after, seats, message.pk, number = found[0]
+    message.seq, seats, message.pk, number, after = found[0]
     message.conversation_id = conversation_id
-    ticket = Ticket(number=number, conversation_id=conversation_id, inbox_id=inbox_id)
     bells = [
         events.bell_of_message(conversation_id, message, after=after, seats=seats),
-        events.bell_of_ticket(ticket, inbox_id),
+        events.bell_of_ticket(number, conversation_id, inbox_id),
     ]
     await ring_all_async(bells)
     return message
@@ -141,7 +140,8 @@ def _statement() -> str:
     )
     columns = prepared.literals(blank, without=GIVEN)
     return STATEMENT.format(
-        place=LOCKED_FOR_CUSTOMER.text("person", "conversation"),
+        writable=WRITABLE_FOR_CUSTOMER.text("person", "conversation"),
+        answered_by_staff=ANSWERED_BY_STAFF,
         emailed=EMAILED_SEATS.text("conversation"),
         columns=", ".join(columns),
         values=", ".join(columns.values()),
