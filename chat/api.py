@@ -42,7 +42,7 @@ from helpdesk.lib.fields import Words
 from tickets.access import owner_of
 from tickets.events import as_json, file_as_json
 from tickets.models import Inbox
-from tickets.operations import ask_for_human, end_chat, mark_read, rate_ticket
+from tickets.operations import ask_for_human, end_chat, mark_got, mark_read, rate_ticket
 
 PREFLIGHT_SECONDS = 7_200  # what browsers keep at most
 LAST_MAX = 100
@@ -213,6 +213,8 @@ class MessagesView(VisitView):
             # both.
             person, pk = self.visit.viewer.person, self.visit.conversation_id
             presence.mark([presence.mark_in(pk, person, "customer", presence.POLL)])
+            if asked["after"] > self.visit.has_seq:  # what one asks beyond, one has
+                mark_got(self.visit.viewer, pk, asked["after"])
             return Response(page)
         older = page_before(
             self.visit, asked["before"], last=last or LAST_MAX, conversation_id=asked["chat"]

@@ -7,7 +7,9 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils.timezone import now
 from pytest_django import DjangoAssertNumQueries, Settings
 
@@ -404,6 +406,29 @@ def test_one_may_ask_for_a_person(visitor: Visitor, inbox: Inbox) -> None:
     assert post(visitor, "human", {}).json()["handler"] == "staff"
     changes = [m["change"] for m in get(visitor, "messages").json()["messages"] if m["change"]]
     assert [(c["field"], c["new"], c["reason"]) for c in changes] == [("handler", "staff", "asked")]
+
+
+def test_who_asks_for_what_comes_after_an_entry_has_that_entry(
+    visitor: Visitor, alice: Viewer
+) -> None:
+    send(visitor, "Hello?")
+    answer = make.say(alice, visitor.session.conversation, "Size 02.")
+
+    def got() -> int:
+        return Participant.objects.get(person=visitor.session.person).got_seq
+
+    get(visitor, f"messages?after={answer.seq - 1}")
+    assert got() < answer.seq
+    get(visitor, f"messages?after={answer.seq}")
+    assert got() == answer.seq
+
+
+def test_what_is_known_to_be_with_a_visitor_is_not_written_again(visitor: Visitor) -> None:
+    send(visitor, "Hello?")
+    post(visitor, "seen", {"seq": 1})
+    with CaptureQueriesContext(connection) as asked:
+        get(visitor, "messages?after=1")
+    assert not [one["sql"] for one in asked if one["sql"].startswith("UPDATE")]
 
 
 def test_what_was_seen_is_remembered(visitor: Visitor) -> None:

@@ -9,6 +9,7 @@ from tickets.operations.assistant import (
 )
 from tickets.operations.conversations import (
     MovedOn,
+    mark_got,
     mark_read,
     post_note,
     post_reply,
@@ -32,6 +33,7 @@ __all__ = [
     "hand_over",
     "hand_ticket_to",
     "introduce",
+    "mark_got",
     "mark_read",
     "mark_seen",
     "may_answer",

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
+from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
@@ -197,17 +198,34 @@ def post_note(
 def mark_read(viewer: Viewer, conversation_id: int, seq: int) -> None:
     """Move the viewer's mark forward to `seq`; a mark never moves back or past the end. Others in
     the conversation see how far it is."""
-    moved = Participant.objects.filter(
+    if move_mark(viewer, conversation_id, seq):
+        role = "staff" if viewer.is_staff else "customer"
+        events.seen_changed(conversation_id, viewer.person.pk, role, seq)
+
+
+def move_mark(viewer: Viewer, conversation_id: int, seq: int) -> bool:
+    """The part of reading that concerns the viewer's seat. Returns whether it has moved."""
+    return bool(_unread_seat(viewer, conversation_id, seq).update(last_read_seq=seq))
+
+
+def mark_got(viewer: Viewer, conversation_id: int, seq: int) -> None:
+    """The viewer's browser has everything up to `seq`, whether they look or not: staff see that it
+    was delivered. What they have read they have got."""
+    seat = _unread_seat(viewer, conversation_id, seq).filter(got_seq__lt=seq)
+    if seat.update(got_seq=seq):
+        events.got_changed(conversation_id, viewer.person.pk, seq)
+
+
+def _unread_seat(viewer: Viewer, conversation_id: int, seq: int) -> QuerySet[Participant]:
+    """The viewer's seat, if they may read the entry `seq` and have not."""
+    return Participant.objects.filter(
         conversation_id=conversation_id,
         person=viewer.person,
         left_at=None,
         last_read_seq__lt=seq,
         sees_after_seq__lt=seq,
         conversation__last_seq__gte=seq,
-    ).update(last_read_seq=seq)
-    if moved:
-        role = "staff" if viewer.is_staff else "customer"
-        events.seen_changed(conversation_id, viewer.person.pk, role, seq)
+    )
 
 
 def checked(body: str, *, may_be_empty: bool = False) -> str:
