@@ -171,8 +171,11 @@ def chats_at_hand(viewer: Viewer) -> list[Ticket]:
 
 def calls_for(viewer: Viewer) -> list[Ticket]:
     """What asks for this person: their tickets in which a customer wrote and nobody has read it,
-    and chats that wait for anybody. At most CALLS of each, the latest first."""
-    unread = visible_tickets(viewer).filter(status="open", unread=True).select_related("requester")
+    and chats that wait for anybody. At most CALLS of each, the latest first. Nothing that they have
+    muted."""
+    muted = seats_of(viewer).filter(conversation=OuterRef("conversation"), muted=True)
+    unread = visible_tickets(viewer).filter(~Exists(muted), status="open", unread=True)
+    unread = unread.select_related("requester")
     mine = unread.filter(assignee=viewer.user).order_by("-last_message_at")
     free = unread.filter(live=True, assignee=None).order_by("-last_message_at")
     return [*mine[:CALLS], *free[:CALLS]]

@@ -316,7 +316,8 @@ def _entry(viewer: Viewer, conversation: Conversation, message: Message) -> Entr
         sentence=change_sentence(message, viewer) if is_change else "",
         icon=change_icon(message) if is_change else "",
         log=delivery_log(vars(message)["mails"]),
-        can_be_taken_back=message.author_id == viewer.person.pk
+        can_be_taken_back=is_reply
+        and message.author_id == viewer.person.pk
         and conversation.channel != Conversation.Channel.CHAT
         and _all_wait(vars(message)["mails"]),
     )

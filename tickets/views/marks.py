@@ -50,14 +50,15 @@ def read_marks(viewer: Viewer, seats: Iterable[Participant]) -> list[ReadMark]:
     for seat in others:
         at: dict[str, Any] = vars(seat)
         read_at, got_at = at["read_at"] or 0, at["got_at"] or 0
-        name = seat.person.first_name or str(seat.person)
+        name = seat.person.first_name if seat.person.name else str(seat.person)
         if read_at:
             names[read_at, "read"].append(name)
         if got_at > read_at:
             names[got_at, "got"].append(name)
     if len(others) == 1:
-        return [ReadMark(seq, state) for seq, state in names]
-    return [ReadMark(seq, state, tuple(some)) for (seq, state), some in sorted(names.items())]
+        return [ReadMark(*place) for place in names]
+    places = sorted(names, key=lambda place: (place[0], place[1] != "read"))
+    return [ReadMark(seq, state, tuple(names[seq, state])) for seq, state in places]
 
 
 def place_marks(timeline: Timeline, marks: Iterable[ReadMark]) -> None:

@@ -73,17 +73,16 @@ export function keepTimeline(pane, live, { signal, onEntries, onTakenBack, onRef
       const response = await ask(`${address}marks/`, { signal });
       const fresh = [...parse(await response.text()).children];
       if (signal.aborted) return;
-      for (const old of list.querySelectorAll("[data-mark]")) {
-        const same = fresh.findIndex((mark) => mark.isEqualNode(old));
-        if (same < 0) old.remove();
-        else fresh.splice(same, 1);
-      }
+      const shown = [...list.querySelectorAll("[data-mark]"), ...loose];
+      if (fresh.length === shown.length && fresh.every((mark, i) => mark.isEqualNode(shown[i]))) return;
+      for (const mark of shown) mark.remove();
       loose = fresh;
       putMarks();
     } catch (error) {
       fail(error);
+    } finally {
+      await new Promise((done) => setTimeout(done, MARKS_PAUSE_MS));
     }
-    await new Promise((done) => setTimeout(done, MARKS_PAUSE_MS));
   });
 
   // A mark may come before its entry.
