@@ -33,7 +33,7 @@ def letter_for(outgoing: OutgoingEmail, message: Message, ticket: Ticket) -> Let
     to, cc = _named(outgoing, message, inbox)
     is_digest = outgoing.since_seq is not None
     is_ours = author is None or role_of(author) != "customer"
-    body = message.body
+    body = words_of(message)
     if invites := is_invitation(message):
         body = invitation(outgoing, ticket, by=speaker(author, inbox))
     return Letter(
@@ -77,6 +77,12 @@ def carried(outgoing: OutgoingEmail, message: Message) -> list[Message]:
         .defer("search", "quoted")
         .order_by("seq")
     )
+
+
+def words_of(message: Message) -> str:
+    """What it says; in a mail, where nothing can be tapped, answers to choose from are a list."""
+    answers = "\n".join(f"- {one}" for one in message.choices)
+    return "\n\n".join(filter(None, [message.body, answers]))
 
 
 def speaker(author: Person | None, inbox: Inbox) -> str:
@@ -156,7 +162,7 @@ def _history(outgoing: OutgoingEmail, message: Message, inbox: Inbox) -> list[Qu
 
 def _quoted(message: Message, inbox: Inbox, room: int = QUOTED_MAX_CHARS) -> Quoted:
     """A message with who said it and when, its words cut at `room` characters."""
-    body = message.body
+    body = words_of(message)
     words = body if len(body) <= room else f"{body[:room].rstrip()} …"
     is_ours = message.author is None or role_of(message.author) != "customer"
     author = speaker(message.author, inbox) if is_ours else str(message.author)

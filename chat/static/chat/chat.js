@@ -768,8 +768,13 @@ export function start(root) {
   }
 
   function pick(text) {
+    const draft = box.value;
     box.value = text;
     submit();
+    if (draft && !box.value) {
+      box.value = draft;
+      typed();
+    }
     box.focus();
   }
 
