@@ -353,7 +353,8 @@ class VisitorConsumer(LiveConsumer):
         await self.enter()
         # First listen, then look: what is posted in between is heard, not missed.
         await self.listen_to({events.everyone(self.visit.conversation_id)})
-        await self.reply(protocol.ready(await stored(standing, self.visit)))
+        stands = await stored(languages.spoken, self.language, standing, self.visit)
+        await self.reply(protocol.ready(stands))
         pk, person = self.visit.conversation_id, self.visit.viewer.person
         await self.be({presence.mark_in(pk, person, "customer", self.socket): pk})
 

@@ -48,7 +48,10 @@ def send(who: Visitor, body: object, **more: Any) -> Any:
     return post(who, "messages", {"client_token": str(uuid4()), "body": body, **more})
 
 
-SCRIPTS = ["/widget.js", *(f"/widget/{name}.js" for name in ("chat", "files", "look", "more"))]
+SCRIPTS = [
+    "/widget.js",
+    *(f"/widget/{name}.js" for name in ("chat", "files", "look", "more", "people")),
+]
 RARE = ["/widget/api.js", "/widget/lease.js"]
 
 
@@ -71,12 +74,13 @@ def test_the_widget_is_small_in_every_language(language: str) -> None:
         Client().get(f"{path}?lang={language}", headers={"Accept-Encoding": "gzip"})
         for path in SCRIPTS
     ]
-    launcher, chat, files, look, more = (len(script.content) for script in packed)
+    launcher, chat, files, look, more, people = (len(script.content) for script in packed)
     assert launcher <= 1_000  # what every page view loads
     assert launcher + chat <= 12_000  # what is loaded on opening
     assert files <= 4_500  # for the first file
     assert look <= 3_000  # and the first that somebody looks at
     assert more <= 4_500  # forms, the rating, the menu
+    assert people <= 2_000  # who is in a group
 
 
 def test_the_demo_shop_is_there_only_in_a_demo(inbox: Inbox, settings: Settings) -> None:
