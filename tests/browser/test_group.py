@@ -160,8 +160,8 @@ def test_everyone_hears_everything_once_in_order_by_their_own_way(
             expect(said(desk, text)).to_be_visible(timeout=WAIT_MS)
     expect(bubble(group.vera, by_bob)).to_be_visible(timeout=WAIT_MS)
     stack.wait_until(lambda: len(mailed_to(smtp, group.julie)) >= 5)
-    told, first, *_more = mailed_to(smtp, group.julie)
-    assert "added you to a conversation" in words_of(told)
+    invitation, first, *_more = mailed_to(smtp, group.julie)
+    assert "added you to a conversation" in words_of(invitation)
     put(
         imap.server,
         BOX,

@@ -6,14 +6,20 @@ import { TEXT } from "./words.js";
 const STYLE = `
 ul.card{padding:0;list-style:none}
 .row small{color:var(--soft);white-space:nowrap}
-.row[aria-checked=false]>svg{visibility:hidden}
+.card .row[aria-checked=false]>svg{visibility:hidden}
 .row .icon{margin-block:-8px;margin-inline-end:-8px}`;
+
+const SIGNS = {
+  pencil: "m4 20 1-5L16 4l4 4L9 19zM14 6l4 4",
+  leave: "M9 4H4v16h5M15 8l4 4-4 4M19 12H9",
+};
 
 const LOOK_MS = 1_000;
 
 // Returns what more.js calls by name. It is given what chat.js and more.js have already.
 export function keep(kit) {
   const { shadow, page, h, icon, button, face, call, at, fill, form, done } = kit;
+  Object.assign(kit.ICONS, SIGNS);
   const sheet = new CSSStyleSheet();
   sheet.replaceSync(STYLE);
   shadow.adoptedStyleSheets.push(sheet);
@@ -42,7 +48,7 @@ export function keep(kit) {
       h("span", null, TEXT.mails),
     );
     const doing = (sign, label, click) =>
-      button("row", click, icon(sign), h("span", null, label), h("span.flip", null, icon("go")));
+      button("row", click, h("span.flip", null, icon(sign)), h("span", null, label), h("span.flip", null, icon("go")));
     const list = h("ul.card", { "aria-label": TEXT.group }, ...people.map(member));
     const heading = h("h2", { "data-group": 1, dir: "auto" }, title || TEXT.group);
     page.replaceChildren(
@@ -53,8 +59,8 @@ export function keep(kit) {
         "div.card",
         null,
         mails,
-        ...(leads ? [doing("book", TEXT.rename, () => rename(title))] : []),
-        ...(leaves ? [doing("back", TEXT.depart, depart)] : []),
+        ...(leads ? [doing("pencil", TEXT.rename, () => rename(title))] : []),
+        ...(leaves ? [doing("leave", TEXT.depart, depart)] : []),
       ),
     );
     at("page");
