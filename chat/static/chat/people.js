@@ -7,6 +7,7 @@ const STYLE = `
 ul.card{padding:0;list-style:none}
 .row small{color:var(--soft);white-space:nowrap}
 .card .row[aria-checked=false]>svg{visibility:hidden}
+.row .flip{display:grid}
 .row .icon{margin-block:-8px;margin-inline-end:-8px}`;
 
 const SIGNS = {
