@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 from uuid import UUID
 
 from django.conf import settings
-from django.db.models import Exists, F, OuterRef, Subquery
-from django.db.models.functions import Now
+from django.db.models import Exists, F, IntegerField, OuterRef, Subquery
+from django.db.models.functions import Greatest, Now
 from django.http.request import validate_host
 from django.utils.timezone import now
 
@@ -25,7 +25,13 @@ SEAT = Participant.objects.filter(
     conversation=OuterRef("conversation"), person=OuterRef("person"), left_at=None
 )
 SEATED = Exists(SEAT)
-ASKED = ("seats_version", "last_seq", "reach")  # of its conversation, together with the session
+HAS = Greatest("got_seq", "last_read_seq", output_field=IntegerField())
+ASKED = (
+    "seats_version",
+    "last_seq",
+    "reach",
+    "has_seq",
+)  # of its conversation, together with the session
 
 
 class WrongOrigin(Exception):
@@ -44,6 +50,7 @@ class Visit:
     seats_version: int = 0  # of the conversation, when they were let in
     last_seq: int = 0  # and its last entry
     reach: str = Participant.Reach.LIVE
+    has_seq: int = 0  # what they are known to have, read or not
 
 
 def access_inbox(key: str, *, origin: str, host: str) -> Inbox:
@@ -86,6 +93,7 @@ def access_session(inbox: Inbox, token: str) -> VisitorSession:
         seats_version=F("conversation__seats_version"),
         last_seq=F("conversation__last_seq"),
         reach=Subquery(SEAT.values("reach")[:1]),
+        has_seq=Subquery(SEAT.values(has=HAS)[:1]),
     )
     session = sessions.filter(pk=session_id_in(token)).first()
     if session is None or session.revoked_at is not None or session.expires_at <= now():

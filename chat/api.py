@@ -20,7 +20,9 @@ from chat import presence
 from chat.access import Visit, WrongOrigin, access_inbox, access_visit_file, visit_of
 from chat.identify import identify, read_hmac, read_jwt
 from chat.languages import spoken, wanted
+from chat.links import remove_from_widget
 from chat.operations import (
+    count_group,
     count_identify,
     count_page,
     count_upload,
@@ -33,7 +35,7 @@ from chat.operations import (
 )
 from chat.pages import note_page
 from chat.protocol import FILES_MAX, FRAME_MAX_CHARS, ID_MAX, SEQ_MAX
-from chat.queries import earlier_chats, page_after, page_before, standing, widget_config
+from chat.queries import earlier_chats, group_of, page_after, page_before, standing, widget_config
 from chat.tokens import WrongToken, token_for
 from chat.transcripts import ask_for_transcript
 from helpdesk.lib.addresses import sender_of
@@ -42,7 +44,14 @@ from helpdesk.lib.fields import Words
 from tickets.access import owner_of
 from tickets.events import as_json, file_as_json
 from tickets.models import Inbox
-from tickets.operations import ask_for_human, end_chat, mark_read, rate_ticket
+from tickets.operations import (
+    ask_for_human,
+    end_chat,
+    mark_got,
+    mark_read,
+    rate_ticket,
+    seats,
+)
 
 PREFLIGHT_SECONDS = 7_200  # what browsers keep at most
 LAST_MAX = 100
@@ -101,6 +110,14 @@ class Score(serializers.Serializer[Any]):
 
 class Addressed(serializers.Serializer[Any]):
     email = serializers.CharField(max_length=254)
+
+
+class Title(serializers.Serializer[Any]):
+    title = serializers.CharField(max_length=1_000, allow_blank=True)
+
+
+class Muted(serializers.Serializer[Any]):
+    muted = serializers.BooleanField()
 
 
 class Looked(serializers.Serializer[Any]):
@@ -213,6 +230,8 @@ class MessagesView(VisitView):
             # both.
             person, pk = self.visit.viewer.person, self.visit.conversation_id
             presence.mark([presence.mark_in(pk, person, "customer", presence.POLL)])
+            if asked["after"] > self.visit.has_seq:  # what one asks beyond, one has
+                mark_got(self.visit.viewer, pk, asked["after"])
             return Response(page)
         older = page_before(
             self.visit, asked["before"], last=last or LAST_MAX, conversation_id=asked["chat"]
@@ -263,6 +282,50 @@ class ChatsView(VisitView):
 
     def get(self, request: Request, key: str) -> Response:
         return Response({"chats": earlier_chats(self.visit)})
+
+
+class PeopleView(VisitView):
+    """Who is in the conversation: names and faces, and what the visitor may do about them."""
+
+    def get(self, request: Request, key: str) -> Response:
+        return Response(group_of(self.visit))
+
+
+class GroupView(VisitView):
+    """Something that a member does about their group; the answer is the group as it is then."""
+
+    def post(self, request: Request, **kwargs: Any) -> Response:
+        self.act(request, **kwargs)
+        return Response(group_of(self.visit))
+
+    def act(self, request: Request, **kwargs: Any) -> None:
+        raise NotImplementedError
+
+
+class TitleView(GroupView):
+    def act(self, request: Request, **kwargs: Any) -> None:
+        title = valid(Title, request.data)["title"]
+        count_group(self.visit)
+        seats.rename(self.visit.viewer, self.visit.conversation_id, title)
+
+
+class MuteView(GroupView):
+    def act(self, request: Request, **kwargs: Any) -> None:
+        muted = valid(Muted, request.data)["muted"]
+        seats.mute(self.visit.viewer, self.visit.conversation_id, muted=muted)
+
+
+class RemoveView(GroupView):
+    def act(self, request: Request, **kwargs: Any) -> None:
+        remove_from_widget(self.visit, kwargs["person"])
+
+
+class LeaveView(VisitView):
+    """Go. The token opens nothing from then on."""
+
+    def post(self, request: Request, key: str) -> Response:
+        seats.leave(self.visit.viewer, self.visit.conversation_id)
+        return Response({})
 
 
 class TranscriptView(VisitView):

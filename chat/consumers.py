@@ -36,7 +36,18 @@ from chat.access import Stay, Visit, WrongOrigin, access_inbox, good_sessions, i
 from chat.heartbeat import heart
 from chat.operations import may_send, resume_session, send_at_once, send_from_visitor
 from chat.presence import Mark
-from chat.protocol import BadFrame, DeskTyping, Hello, Seen, Send, Typing, Unwatch, Visible, Watch
+from chat.protocol import (
+    BadFrame,
+    DeskTyping,
+    Got,
+    Hello,
+    Seen,
+    Send,
+    Typing,
+    Unwatch,
+    Visible,
+    Watch,
+)
 from chat.queries import previews_typing, standing
 from chat.rechecks import Rechecks
 from chat.tokens import WrongToken
@@ -48,7 +59,7 @@ from helpdesk.lib.loops import PerLoop
 from tickets import events
 from tickets.access import Viewer, viewer_for, visible_conversations, visible_inboxes
 from tickets.models import Message, Person
-from tickets.operations import mark_read
+from tickets.operations import mark_got, mark_read
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +68,7 @@ RECHECK_MAX_SECONDS = 30
 HELLO_SECONDS = 10  # how long a socket may stay open without saying whose it is
 TYPING_SECONDS = 1  # "is typing" is passed on at most this often
 PREVIEW_SECONDS = 0.5  # and what is being typed
+GOT_SECONDS = 1  # and what has reached a browser that nobody looks at
 LIST_SECONDS = 0.3  # and "this list is out of date"
 FRAMES_A_SECOND = 20  # a widget sends far fewer; what sends more is no widget
 FRAMES_AT_ONCE = 60
@@ -296,6 +308,9 @@ class VisitorConsumer(LiveConsumer):
     text: str | None = None  # what they have not been shown yet
     text_timer: asyncio.TimerHandle | None = None
     text_task: asyncio.Task[None]
+    got = 0  # the last entry that this browser says it has
+    got_timer: asyncio.TimerHandle | None = None  # while it runs, that is noted nowhere
+    got_task: asyncio.Task[None]
 
     async def connected(self) -> None:
         self.key = self.scope["path"].strip("/").rpartition("/")[2]
@@ -311,8 +326,9 @@ class VisitorConsumer(LiveConsumer):
     async def disconnect(self, code: int) -> None:
         if hasattr(self, "hello_timer"):
             self.hello_timer.cancel()
-        if self.text_timer is not None:
-            self.text_timer.cancel()
+        for timer in (self.text_timer, self.got_timer):
+            if timer is not None:
+                timer.cancel()
 
     async def enter(self) -> None:
         self.visit = await stored(self._enter)
@@ -353,6 +369,8 @@ class VisitorConsumer(LiveConsumer):
                     await self._show_text(text)
             case Seen(seq):
                 await stored(mark_read, self.visit.viewer, self.visit.conversation_id, seq)
+            case Got(seq):
+                self._has_got(seq)
 
     async def hear(self, event: dict[str, Any]) -> None:
         match event:
@@ -375,7 +393,8 @@ class VisitorConsumer(LiveConsumer):
         await self.enter()
         # First listen, then look: what is posted in between is heard, not missed.
         await self.listen_to({events.everyone(self.visit.conversation_id)})
-        await self.reply(protocol.ready(await stored(standing, self.visit)))
+        stands = await stored(languages.spoken, self.language, standing, self.visit)
+        await self.reply(protocol.ready(stands))
         pk, person = self.visit.conversation_id, self.visit.viewer.person
         await self.be({presence.mark_in(pk, person, "customer", self.socket): pk})
 
@@ -444,6 +463,19 @@ class VisitorConsumer(LiveConsumer):
             loop = asyncio.get_running_loop()
             self.text_task = loop.create_task(self._tell_text())
             self.text_timer = loop.call_later(PREVIEW_SECONDS, self._text_is_late)
+
+    def _has_got(self, seq: int) -> None:
+        """A second later, together with what comes in it: a busy chat costs no write an entry."""
+        self.got = seq
+        if self.got_timer is None:
+            loop = asyncio.get_running_loop()
+            self.got_timer = loop.call_later(GOT_SECONDS, self._got_is_late)
+
+    def _got_is_late(self) -> None:
+        self.got_timer = None
+        if not self.closed:
+            noted = stored(mark_got, self.visit.viewer, self.visit.conversation_id, self.got)
+            self.got_task = asyncio.get_running_loop().create_task(self._guarded(noted))
 
     def _show_out(self) -> None:
         self.goodbye = asyncio.get_running_loop().create_task(

@@ -11,8 +11,9 @@ from django.db.models import F
 from django.utils.timezone import now
 from django.utils.translation import gettext as _
 
+from chat.access import Visit
 from chat.models import ORIGIN_MAX_CHARS, JoinLink, VisitorSession
-from chat.operations import count_sessions, revoke_session
+from chat.operations import count_group, count_sessions, revoke_session
 from chat.tokens import WrongToken, link_id_in
 from helpdesk.lib.errors import NotFound, Refused
 from helpdesk.lib.text import clean
@@ -153,3 +154,13 @@ def remove_member(viewer: Viewer, conversation_id: int, person_id: int) -> Parti
     came_by = theirs.exclude(link=None).values("link")
     JoinLink.objects.filter(pk__in=came_by, revoked_at=None).update(revoked_at=now())
     return seat
+
+
+def remove_from_widget(visit: Visit, person_id: int) -> None:
+    """As `remove_member`, by a customer who owns the group. Who is in it no more, or never was, is
+    no error: their list may be a moment old."""
+    count_group(visit)
+    if Participant.objects.filter(
+        conversation=visit.conversation_id, person=person_id, left_at=None
+    ).exists():
+        remove_member(visit.viewer, visit.conversation_id, person_id)

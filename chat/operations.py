@@ -27,6 +27,7 @@ ABOUT_PER_MINUTE = 10
 PAGES_PER_MINUTE = 60
 IDENTIFY_PER_MINUTE = 120
 ATTRIBUTES_PER_MINUTE = 30
+GROUP_PER_MINUTE = 30
 ATTRIBUTES_MAX = 20
 ATTRIBUTE_NAME_MAX_CHARS = 40
 ANSWER_MAX_CHARS = 200
@@ -254,6 +255,11 @@ def count_upload(visit: Visit, *, address: str) -> None:
 def count_page(visit: Visit) -> None:
     """One more page that a visitor looks at. Raises SlowDown."""
     _count({f"pages:{visit.session_id.hex}": PAGES_PER_MINUTE})
+
+
+def count_group(visit: Visit) -> None:
+    """One more thing that a member changes about their group. Raises SlowDown."""
+    _count({f"group:{visit.session_id.hex}": GROUP_PER_MINUTE})
 
 
 def count_identify(address: str) -> None:

@@ -5,7 +5,7 @@ these frames is a BadFrame, and the socket is closed with CLOSE_BAD_FRAME. Nothi
 that: a sender keeps its words until they are acknowledged.
 
     visitor → us   hello{token} · send{client_token, body, files?} · typing{typing, text?} ·
-                   seen{seq}
+                   seen{seq} · got{seq}
     us → visitor   ready{upto, you, handler} · ack{client_token, message} · events ·
                    refused{client_token, code, sentence, retry_after_seconds?}
     staff → us     watch{conversation} · watch{conversations} · unwatch{} · visible{visible} ·
@@ -71,6 +71,13 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True)
+class Got:
+    """The browser has everything up to here, and its owner does not look."""
+
+    seq: int
+
+
+@dataclass(frozen=True, slots=True)
 class Watch:
     """From now on these are shown, and no others. A page that shows one names it alone."""
 
@@ -96,7 +103,7 @@ class DeskTyping:
     typing: bool
 
 
-VisitorFrame = Hello | Send | Typing | Seen
+VisitorFrame = Hello | Send | Typing | Seen | Got
 DeskFrame = Watch | Unwatch | Visible | DeskTyping
 
 
@@ -124,6 +131,8 @@ def parse_visitor_frame(text: str | None) -> VisitorFrame:
             return Typing(typing, text)
         case {"type": "seen", "seq": int(seq), **rest} if not rest:
             return Seen(_within(seq, SEQ_MAX))
+        case {"type": "got", "seq": int(seq), **rest} if not rest:
+            return Got(_within(seq, SEQ_MAX))
         case {"type": "hello", "token": str(token), **rest} if not rest:
             if len(token) > TOKEN_MAX_CHARS:
                 raise BadFrame

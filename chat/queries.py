@@ -19,11 +19,21 @@ from chat.pages import PageVisit, pages_of
 from helpdesk.lib.colours import palette
 from helpdesk.lib.errors import NotFound
 from helpdesk.lib.redis_client import AWAY, asking_redis
-from tickets.access import access_conversation, visible_messages
-from tickets.events import as_json
-from tickets.models import Asked, Conversation, Inbox, Message, Participant, Person, Ticket
+from tickets.access import access_conversation, may_lead, visible_messages
+from tickets.events import as_json, role_of
+from tickets.models import (
+    Asked,
+    Conversation,
+    EmailAddress,
+    Inbox,
+    Message,
+    Participant,
+    Person,
+    Ticket,
+)
 from tickets.operations.files import read_files
 from tickets.operations.hours import is_open, next_opening
+from tickets.operations.seats import members
 from tickets.operations.timeline import assistant_is_on
 
 PAGE_MESSAGES = 200
@@ -104,7 +114,65 @@ def _names(visit: Visit) -> str:
     """Who is in the group besides the reader: names, and nothing else of them."""
     seats = Participant.objects.filter(conversation=visit.conversation_id, left_at=None)
     others = seats.exclude(person=visit.viewer.person).select_related("person").order_by("pk")
-    return ", ".join(seat.person.name for seat in others[:NAMES_MAX] if seat.person.name)
+    return ", ".join(seat.person.name or gettext("Visitor") for seat in others[:NAMES_MAX])
+
+
+class Member(TypedDict):
+    id: int
+    name: str
+    role: str
+    rank: str
+    you: bool
+    removable: bool  # by the reader
+    address: str  # empty where the inbox does not show it
+
+
+class Group(TypedDict):
+    """Who is in the visitor's conversation, and what they may do there."""
+
+    title: str
+    people: list[Member]
+    leads: bool  # may rename it, and remove people
+    leaves: bool  # may go: everyone but who began it
+    muted: bool
+
+
+def group_of(visit: Visit) -> Group:
+    """The people of a visitor's conversation, as they may know them. Raises NotFound."""
+    conversation = access_conversation(visit.viewer, visit.conversation_id)
+    ticket = Ticket.objects.select_related("inbox").filter(conversation=conversation).first()
+    began = ticket.requester_id if ticket else 0
+    you = visit.viewer.person.pk
+    leads = may_lead(visit.viewer, conversation)
+    taken = members(conversation)
+    addresses = _addresses_in(taken) if ticket and ticket.inbox.shows_addresses else {}
+    return {
+        "title": conversation.title,
+        "people": [
+            {
+                "id": seat.person_id,
+                "name": seat.person.name or gettext("Visitor"),
+                "role": role_of(seat.person),
+                "rank": seat.rank,
+                "you": seat.person_id == you,
+                "removable": leads
+                and seat.person_id not in (you, began)
+                and seat.role != Participant.Role.ASSISTANT,
+                "address": addresses.get(seat.person_id, ""),
+            }
+            for seat in taken
+        ],
+        "leads": leads,
+        "leaves": you != began,
+        "muted": any(seat.muted for seat in taken if seat.person_id == you),
+    }
+
+
+def _addresses_in(seats: list[Participant]) -> dict[int, str]:
+    """Of customers: colleagues are reached through the inbox."""
+    customers = [seat.person_id for seat in seats if seat.role == Participant.Role.CUSTOMER]
+    found = EmailAddress.objects.filter(person__in=customers, is_primary=True)
+    return dict(found.values_list("person", "address"))
 
 
 def page_after(visit: Visit, after: int, *, last: int = 0) -> Page:

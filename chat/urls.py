@@ -41,6 +41,13 @@ urlpatterns = [
     path("widget/<str:key>/rating", api.RatingView.as_view(), name="rating"),
     path("widget/<str:key>/another", api.AnotherView.as_view(), name="another"),
     path("widget/<str:key>/chats", api.ChatsView.as_view(), name="chats"),
+    path("widget/<str:key>/people", api.PeopleView.as_view(), name="group"),
+    path("widget/<str:key>/people/title", api.TitleView.as_view(), name="group-title"),
+    path("widget/<str:key>/people/mute", api.MuteView.as_view(), name="group-mute"),
+    path("widget/<str:key>/people/leave", api.LeaveView.as_view(), name="group-leave"),
+    path(
+        "widget/<str:key>/people/<int:person>/remove", api.RemoveView.as_view(), name="group-remove"
+    ),
     path("widget/<str:key>/transcript", api.TranscriptView.as_view(), name="transcript"),
     path("widget/<str:key>/about", api.AboutView.as_view(), name="about"),
     path("widget/<str:key>/attributes", api.AttributesView.as_view(), name="attributes"),

@@ -33,6 +33,7 @@ SCRIPTS = {
     "files.js": [UPLOADS, CHAT / "files.js"],
     "look.js": [CHAT / "look.js"],
     "more.js": [CHAT / "more.js"],
+    "people.js": [CHAT / "people.js"],
     "api.js": [CHAT / "api.js"],
     "lease.js": [CHAT / "lease.js"],
 }

@@ -130,6 +130,17 @@ def seen_changed(conversation_id: int, person_id: int, role: str, seq: int) -> N
     ring_on_commit(everyone(conversation_id), event)
 
 
+def got_changed(conversation_id: int, person_id: int, seq: int) -> None:
+    """Somebody's browser has got everything up to this entry. Only staff are told."""
+    event = {
+        "type": "got.changed",
+        "conversation": conversation_id,
+        "person": person_id,
+        "seq": seq,
+    }
+    ring_on_commit(staff(conversation_id), event)
+
+
 def mentioned(person_id: int, conversation_id: int) -> None:
     """Somebody on staff was named."""
     event = {"type": "mention.posted", "conversation": conversation_id}

@@ -16,7 +16,12 @@ from helpdesk.lib.errors import Refused
 from tickets.mail.hooks import Service
 from tickets.models import Inbox, Mailbox
 from tickets.models.people import NAME_MAX_CHARS
-from tickets.operations.conversations import checked
+from tickets.operations.conversations import (
+    CHOICE_MAX_CHARS,
+    CHOICES_MAX,
+    checked,
+    checked_choices,
+)
 from tickets.operations.opening import checked_subject
 from tickets.operations.people import checked_address
 
@@ -88,11 +93,23 @@ class WrittenForm(forms.Form):
         return told(lambda: checked(self.cleaned_data["body"], may_be_empty=has_files))
 
 
+class Choices(forms.CharField):
+    """Short answers, with commas between them."""
+
+    def to_python(self, value: Any) -> Any:
+        return [one for one in (super().to_python(value) or "").split(",") if one.strip()]
+
+
 class ComposerForm(WrittenForm):
     """A reply or a note in a conversation. `seen_seq` is the last entry that its writer had before
-    them."""
+    them, `choices` are what a customer in a chat may answer with one tap."""
+
+    choices = Choices(required=False, max_length=CHOICES_MAX * (CHOICE_MAX_CHARS + 10))
 
     seen_seq = forms.IntegerField(min_value=0, max_value=SEQ_MAX, required=False)
+
+    def clean_choices(self) -> list[str]:
+        return told(lambda: checked_choices(self.cleaned_data["choices"]))
 
 
 class NewTicketForm(WrittenForm):

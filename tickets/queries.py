@@ -10,7 +10,9 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from django.contrib.postgres.search import SearchQuery
-from django.db.models import Exists, OuterRef, Q, QuerySet, Sum
+from django.db.models import Exists, IntegerField, OuterRef, Q, QuerySet, Subquery, Sum, Value
+from django.db.models.functions import Greatest
+from django.db.models.lookups import Exact
 from django.utils.timezone import now
 
 from helpdesk.lib.text import fold, words_of
@@ -21,6 +23,7 @@ from tickets.models import (
     Message,
     MessageFile,
     OutgoingEmail,
+    Participant,
     Ticket,
     TicketCount,
 )
@@ -168,8 +171,11 @@ def chats_at_hand(viewer: Viewer) -> list[Ticket]:
 
 def calls_for(viewer: Viewer) -> list[Ticket]:
     """What asks for this person: their tickets in which a customer wrote and nobody has read it,
-    and chats that wait for anybody. At most CALLS of each, the latest first."""
-    unread = visible_tickets(viewer).filter(status="open", unread=True).select_related("requester")
+    and chats that wait for anybody. At most CALLS of each, the latest first. Nothing that they have
+    muted."""
+    muted = seats_of(viewer).filter(conversation=OuterRef("conversation"), muted=True)
+    unread = visible_tickets(viewer).filter(~Exists(muted), status="open", unread=True)
+    unread = unread.select_related("requester")
     mine = unread.filter(assignee=viewer.user).order_by("-last_message_at")
     free = unread.filter(live=True, assignee=None).order_by("-last_message_at")
     return [*mine[:CALLS], *free[:CALLS]]
@@ -322,6 +328,21 @@ def previous_tickets(viewer: Viewer, ticket: Ticket, *, limit: int = 5) -> Query
     """Other tickets of the same customer, latest first."""
     mine = visible_tickets(viewer).filter(requester=ticket.requester_id)
     return mine.exclude(number=ticket.number).order_by("-number")[:limit]
+
+
+def with_marks(seats: QuerySet[Participant]) -> QuerySet[Participant]:
+    """Seats with two places each: `read_at` of the last words of others that they have read, and
+    `got_at` of those that their browser has. None where there are none."""
+    is_staff = Exact(OuterRef("role"), Value(Participant.Role.STAFF))
+    said = Message.objects.filter(conversation=OuterRef("conversation")).filter(
+        Q(kind=Message.Kind.REPLY) | Q(is_staff, kind=Message.Kind.NOTE)
+    )
+    by_others = said.exclude(author=OuterRef("person")).order_by("-seq").values("seq")
+    has_seq = Greatest(OuterRef("got_seq"), OuterRef("last_read_seq"), output_field=IntegerField())
+    return seats.annotate(
+        read_at=Subquery(by_others.filter(seq__lte=OuterRef("last_read_seq"))[:1]),
+        got_at=Subquery(by_others.filter(seq__lte=has_seq)[:1]),
+    )
 
 
 def looks_like_signature() -> Q:

@@ -28,6 +28,7 @@ ticket = [
     path("messages/<int:seq>/take-back/", acts.take_back_reply, name="take-back"),
     path("copies/<int:seat>/leave-out/", acts.leave_out_copy, name="leave-out"),
     path("about/", fragments.about, name="about"),
+    path("marks/", fragments.marks, name="marks"),
     path("reply/", acts.reply, name="reply"),
     path("note/", acts.note, name="note"),
     path("assign/", acts.assign, name="assign"),

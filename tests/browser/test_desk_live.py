@@ -14,7 +14,7 @@ from websockets.sync.client import connect
 from websockets.typing import Origin
 
 from tests.browser.conftest import NewPage
-from tests.browser.test_desk import AT_ONCE_MS, BOB, MAYA, Customer, editor, log_in, said
+from tests.browser.test_desk import AT_ONCE_MS, BOB, MAYA, Customer, editor, log_in, said, send
 from tests.browser.test_desk_access import violations
 from tests.browser.test_widget import box, open_chat, ticket_with, words, write
 from tests.stack import Stack
@@ -352,3 +352,34 @@ def test_away_shows_to_oneself_and_to_colleagues(new_page: NewPage, stack: Stack
     bob.locator("[data-menu=me] summary").click()
     bob.get_by_role("button", name="I am back").click()
     expect(bob.locator("[data-menu=me] summary")).to_contain_text("Available")
+
+
+def test_answers_to_choose_from_are_given_and_one_is_tapped(
+    new_page: NewPage, stack: Stack
+) -> None:
+    visitor, address = asked_in_widget(new_page, stack)
+    maya = log_in(new_page(), MAYA, address)
+    (question,) = words("Which size")
+    maya.get_by_text("Add answers").click()
+    answers = maya.get_by_label("Answers to choose from")
+    answers.fill("The small one, The large one")
+    editor(maya).fill(question)
+    assert violations(maya) == []
+    maya.wait_for_timeout(400)  # until the draft is kept
+    maya.reload()
+    expect(answers).to_have_value("The small one, The large one")
+    editor(maya).press("Control+Enter")
+    entry = maya.locator("[data-seq]", has_text=question)
+    expect(entry.locator(".chip")).to_have_text(["The small one", "The large one"])
+    expect(answers).to_be_hidden()
+
+    box(visitor).fill("I am not sure")
+    visitor.get_by_role("button", name="The small one").click()
+    expect(visitor.locator("helpdesk-widget .me .bubble").last).to_have_text("The small one")
+    expect(visitor.get_by_role("button", name="The large one")).to_have_count(0)
+    expect(box(visitor)).to_have_value("I am not sure")
+    expect(maya.locator("[data-timeline] .bubble").last).to_have_text("The small one")
+    send(maya, "Thank you")
+    expect(said(maya, "Thank you")).to_be_visible()
+    visitor.wait_for_timeout(500)
+    expect(visitor.get_by_role("button", name="The large one")).to_have_count(0)

@@ -7,7 +7,9 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils.timezone import now
 from pytest_django import DjangoAssertNumQueries, Settings
 
@@ -46,7 +48,10 @@ def send(who: Visitor, body: object, **more: Any) -> Any:
     return post(who, "messages", {"client_token": str(uuid4()), "body": body, **more})
 
 
-SCRIPTS = ["/widget.js", *(f"/widget/{name}.js" for name in ("chat", "files", "look", "more"))]
+SCRIPTS = [
+    "/widget.js",
+    *(f"/widget/{name}.js" for name in ("chat", "files", "look", "more", "people")),
+]
 RARE = ["/widget/api.js", "/widget/lease.js"]
 
 
@@ -69,12 +74,13 @@ def test_the_widget_is_small_in_every_language(language: str) -> None:
         Client().get(f"{path}?lang={language}", headers={"Accept-Encoding": "gzip"})
         for path in SCRIPTS
     ]
-    launcher, chat, files, look, more = (len(script.content) for script in packed)
+    launcher, chat, files, look, more, people = (len(script.content) for script in packed)
     assert launcher <= 1_000  # what every page view loads
     assert launcher + chat <= 12_000  # what is loaded on opening
     assert files <= 4_500  # for the first file
     assert look <= 3_000  # and the first that somebody looks at
     assert more <= 4_500  # forms, the rating, the menu
+    assert people <= 2_000  # who is in a group
 
 
 def test_the_demo_shop_is_there_only_in_a_demo(inbox: Inbox, settings: Settings) -> None:
@@ -404,6 +410,29 @@ def test_one_may_ask_for_a_person(visitor: Visitor, inbox: Inbox) -> None:
     assert post(visitor, "human", {}).json()["handler"] == "staff"
     changes = [m["change"] for m in get(visitor, "messages").json()["messages"] if m["change"]]
     assert [(c["field"], c["new"], c["reason"]) for c in changes] == [("handler", "staff", "asked")]
+
+
+def test_who_asks_for_what_comes_after_an_entry_has_that_entry(
+    visitor: Visitor, alice: Viewer
+) -> None:
+    send(visitor, "Hello?")
+    answer = make.say(alice, visitor.session.conversation, "Size 02.")
+
+    def got() -> int:
+        return Participant.objects.get(person=visitor.session.person).got_seq
+
+    get(visitor, f"messages?after={answer.seq - 1}")
+    assert got() < answer.seq
+    get(visitor, f"messages?after={answer.seq}")
+    assert got() == answer.seq
+
+
+def test_what_is_known_to_be_with_a_visitor_is_not_written_again(visitor: Visitor) -> None:
+    send(visitor, "Hello?")
+    post(visitor, "seen", {"seq": 1})
+    with CaptureQueriesContext(connection) as asked:
+        get(visitor, "messages?after=1")
+    assert not [one["sql"] for one in asked if 'UPDATE "tickets_participant"' in one["sql"]]
 
 
 def test_what_was_seen_is_remembered(visitor: Visitor) -> None:

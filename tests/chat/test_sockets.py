@@ -239,6 +239,31 @@ async def test_what_was_seen_is_remembered(visitor: Visitor) -> None:
     assert seat.last_read_seq == 1
 
 
+async def test_what_a_browser_has_is_noted_once_for_many_and_told_to_staff_alone(
+    visitor: Visitor, alice: Viewer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(consumers, "GOT_SECONDS", 0.1)
+    pk = visitor.session.conversation_id
+    async with widget(visitor) as tab, widget(visitor) as other:
+        await said(tab, "Hello?")
+        for text in ("One", "Two"):
+            await stored(make.say, alice, visitor.session.conversation, text)
+        last = (await stored(Message.objects.latest, "seq")).seq
+        async with desk(alice, pk) as page:
+            await tab.send_json_to({"type": "got", "seq": last - 1})
+            await tab.send_json_to({"type": "got", "seq": last})
+            assert await heard_until(page, "got.changed") == {
+                "type": "got.changed",
+                "conversation": pk,
+                "person": visitor.session.person_id,
+                "seq": last,
+            }
+            assert await page.receive_nothing()
+        assert {(await heard(other))["type"] for _ in range(3)} == {"message.posted"}
+        assert await other.receive_nothing()
+    assert (await stored(Participant.objects.get, person=visitor.session.person)).got_seq == last
+
+
 # --- Who gets in ---
 
 

@@ -77,7 +77,9 @@ def wait(seconds: int = 125) -> None:
 
 
 def mails() -> list[tuple[str, str, int | None]]:
-    rows = OutgoingEmail.objects.order_by("pk").select_related("message")
+    rows = (
+        OutgoingEmail.objects.filter(message__kind="reply").order_by("pk").select_related("message")
+    )
     return [(row.address, row.message.body, row.since_seq) for row in rows]
 
 

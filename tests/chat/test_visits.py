@@ -21,12 +21,17 @@ from tickets.views.changes import change_icon, change_sentence
 
 pytestmark = pytest.mark.django_db
 
-WRITES = ("end", "rating", "another", "transcript", "about", "attributes", "pages")
+WRITES = (
+    *("end", "rating", "another", "transcript", "about", "attributes", "pages"),
+    *("people/title", "people/mute", "people/leave", "people/1/remove"),
+)
 CONTENT: dict[str, Any] = {
     "score": 5,
     "email": "julie@mail.example",
     "attributes": {"plan": "pro"},
     "url": "https://shop.example/kettle",
+    "title": "Mine",
+    "muted": True,
 }
 
 

@@ -36,6 +36,7 @@ def group(alice: Viewer, chat: Ticket) -> list[Participant]:
     """Carol in the widget, Julie and Ken by mail."""
     given = add_people(alice, chat.conversation_id, Guests(addresses=[JULIE, KEN]))
     chat.conversation.refresh_from_db()
+    OutgoingEmail.objects.all().delete()  # of what they are told at first: see test_mail_inviting
     return given
 
 

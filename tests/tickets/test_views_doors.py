@@ -12,7 +12,7 @@ from tests.tickets.conftest import Enter
 from tickets.access import Viewer
 from tickets.models import Message, Ticket
 
-READ = ("", "timeline/", "messages/1/", "messages/1/original/", "about/")
+READ = ("", "timeline/", "messages/1/", "messages/1/original/", "about/", "marks/")
 WRITE = (
     *("reply/", "note/", "assign/", "hand/", "solve/", "reopen/", "seen/"),
     "messages/1/deliver/",
@@ -25,7 +25,7 @@ SCRIPT = {"HX-Request": "true"}
 
 def test_every_address_of_the_desk_is_in_these_lists() -> None:
     names = {str(key) for key in get_resolver("tickets.urls").reverse_dict if isinstance(key, str)}
-    tested = {"ticket", "timeline", "message", "original", "about"} | {
+    tested = {"ticket", "timeline", "message", "original", "about", "marks"} | {
         "list",
         "new",
         "assistant",

@@ -8,6 +8,7 @@ from django.test import Client
 from tests.tickets.conftest import Enter
 from tickets.access import Viewer
 from tickets.models import Inbox, Ticket
+from tickets.operations.seats import Guests, add_people, mute
 
 pytestmark = pytest.mark.django_db
 
@@ -110,3 +111,20 @@ def test_what_is_unread_of_ones_own_and_chats_of_nobody_call(
     assert called(mallory) == []
     enter(alice).post(f"/tickets/{ticket.number}/seen/", {"seq": 1})
     assert called(alice) == [chat.number]
+
+
+def test_a_conversation_that_somebody_muted_does_not_call_them(
+    enter: Enter, alice: Viewer, bob: Viewer, chat: Ticket
+) -> None:
+    assert alice.user
+    assert bob.user
+    guests = Guests(user_ids=[alice.user.pk, bob.user.pk])
+    add_people(alice, chat.conversation_id, guests)
+    mute(alice, chat.conversation_id, muted=True)
+
+    def calls(who: Viewer) -> int:
+        return len(enter(who).get("/tickets/calls/").json()["calls"])
+
+    assert (calls(alice), calls(bob)) == (0, 1)
+    mute(alice, chat.conversation_id, muted=False)
+    assert calls(alice) == 1

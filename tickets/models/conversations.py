@@ -98,6 +98,8 @@ class Participant(models.Model):
     reach = models.CharField(_("reach"), max_length=8, choices=Reach, default=Reach.LIVE)
     sees_after_seq = models.PositiveIntegerField(_("sees entries after"), default=0)
     last_read_seq = models.PositiveIntegerField(_("has read up to"), default=0)
+    # What their browser has while they do not look; it says so about itself.
+    got_seq = models.IntegerField(_("has got up to"), default=0, db_default=0)
     # Hears replies as a copy: in Cc of a mail, not in To.
     copied = models.BooleanField(_("in copy"), default=False, db_default=False)
     rank = models.CharField(

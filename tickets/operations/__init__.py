@@ -10,6 +10,7 @@ from tickets.operations.assistant import (
 from tickets.operations.at_once import reply_at_once
 from tickets.operations.conversations import (
     MovedOn,
+    mark_got,
     mark_read,
     post_note,
     post_reply,
@@ -33,6 +34,7 @@ __all__ = [
     "hand_over",
     "hand_ticket_to",
     "introduce",
+    "mark_got",
     "mark_read",
     "mark_seen",
     "may_answer",

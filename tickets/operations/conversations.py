@@ -8,6 +8,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
+from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
@@ -38,6 +39,10 @@ from tickets.operations.timeline import (
     ticket_hears,
     ticket_of,
 )
+
+CHOICES_MAX = 6
+CHOICE_MAX_CHARS = 80
+LIMITS = {"limit": CHOICES_MAX, "chars": CHOICE_MAX_CHARS}
 
 
 class MovedOn(Refused):
@@ -78,6 +83,7 @@ def post_reply(
     files: Sequence[UUID] = (),
     cc: Sequence[str] = (),
     bcc: Sequence[str] = (),
+    choices: Sequence[str] = (),
     seen_seq: int | None = None,
 ) -> Message:
     """Say something to everyone in a conversation, and let its ticket notice.
@@ -88,19 +94,22 @@ def post_reply(
     email is queued for each other customer here who is reached by email. If the conversation has
     no ticket yet, one is opened in `inbox_id`. A reply by staff takes the conversation from the
     assistant, and an unassigned ticket becomes theirs. Addresses in `cc` get a seat and hear what
-    is said from now on; those in `bcc` get this one message, and nobody learns of them. `seen_seq`
-    is the last entry that the writer had before them, where that is known.
+    is said from now on; those in `bcc` get this one message, and nobody learns of them. In a chat,
+    staff may give up to CHOICES_MAX answers to choose from with one tap: `choices`. `seen_seq` is
+    the last entry that the writer had before them, where that is known.
 
     Raises NotFound if the viewer may not see the conversation, Refused if they may only read it,
-    if the body is empty or too long, if a file cannot be had, or if an address cannot be written
-    to, MovedOn if somebody else has spoken after `seen_seq`.
+    if the body is empty or too long, if a file cannot be had, if an address cannot be written to,
+    or for choices where none can be given, MovedOn if somebody else has spoken after `seen_seq`.
     """
     body = checked(body, may_be_empty=bool(files))
     copies = checked_copies(cc, bcc)
+    given = checked_choices(choices)
 
     def write() -> Message:
         return _reply(
-            viewer, conversation_id, body, via, client_token, inbox_id, files, copies, seen_seq
+            *(viewer, conversation_id, body, via, client_token),
+            *(inbox_id, files, copies, given, seen_seq),
         )
 
     return _once(write, viewer, conversation_id, client_token)
@@ -115,6 +124,7 @@ def _reply(
     inbox_id: int | None,
     files: Sequence[UUID],
     copies: Copies,
+    choices: list[str],
     seen_seq: int | None,
 ) -> Message:
     attached = uploaded_files(viewer, files)
@@ -128,8 +138,11 @@ def _reply(
         body=body,
         client_token=client_token,
         file_count=len(attached),
+        choices=choices,
     )
     conversation = access_to_write(viewer, conversation_id)
+    if choices and not (viewer.is_staff and conversation.channel == Conversation.Channel.CHAT):
+        raise Refused(_("Answers to choose from are for customers in a chat."))
     if seen_seq is not None and conversation.last_public_seq > seen_seq:
         _check_nobody_spoke(conversation, viewer, seen_seq, client_token)
     ticket = ticket_of(conversation)
@@ -197,17 +210,34 @@ def post_note(
 def mark_read(viewer: Viewer, conversation_id: int, seq: int) -> None:
     """Move the viewer's mark forward to `seq`; a mark never moves back or past the end. Others in
     the conversation see how far it is."""
-    moved = Participant.objects.filter(
+    if move_mark(viewer, conversation_id, seq):
+        role = "staff" if viewer.is_staff else "customer"
+        events.seen_changed(conversation_id, viewer.person.pk, role, seq)
+
+
+def move_mark(viewer: Viewer, conversation_id: int, seq: int) -> bool:
+    """The part of reading that concerns the viewer's seat. Returns whether it has moved."""
+    return bool(_unread_seat(viewer, conversation_id, seq).update(last_read_seq=seq))
+
+
+def mark_got(viewer: Viewer, conversation_id: int, seq: int) -> None:
+    """The viewer's browser has everything up to `seq`, whether they look or not: staff see that it
+    was delivered. What they have read they have got."""
+    seat = _unread_seat(viewer, conversation_id, seq).filter(got_seq__lt=seq)
+    if seat.update(got_seq=seq):
+        events.got_changed(conversation_id, viewer.person.pk, seq)
+
+
+def _unread_seat(viewer: Viewer, conversation_id: int, seq: int) -> QuerySet[Participant]:
+    """The viewer's seat, if they may read the entry `seq` and have not."""
+    return Participant.objects.filter(
         conversation_id=conversation_id,
         person=viewer.person,
         left_at=None,
         last_read_seq__lt=seq,
         sees_after_seq__lt=seq,
         conversation__last_seq__gte=seq,
-    ).update(last_read_seq=seq)
-    if moved:
-        role = "staff" if viewer.is_staff else "customer"
-        events.seen_changed(conversation_id, viewer.person.pk, role, seq)
+    )
 
 
 def checked(body: str, *, may_be_empty: bool = False) -> str:
@@ -223,6 +253,18 @@ def checked(body: str, *, may_be_empty: bool = False) -> str:
             % {"length": f"{len(body):,}", "limit": f"{settings.MESSAGE_MAX_CHARS:,}"}
         )
     return body
+
+
+def checked_choices(choices: Sequence[str]) -> list[str]:
+    """Those answers that say something, each once and on one line. Raises Refused for too many and
+    for one that is too long."""
+    lines = (" ".join(clean(one).split()) for one in choices)
+    given = [one for one in dict.fromkeys(lines) if one]
+    if len(given) > CHOICES_MAX:
+        raise Refused(_("At most %(limit)s answers can be given to choose from.") % LIMITS)
+    if any(len(one) > CHOICE_MAX_CHARS for one in given):
+        raise Refused(_("An answer to choose has at most %(chars)s characters.") % LIMITS)
+    return given
 
 
 def _once(

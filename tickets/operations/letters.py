@@ -18,6 +18,7 @@ from tickets.models import (
     Ticket,
 )
 from tickets.operations.hours import zone_of
+from tickets.operations.inviting import invitation, is_invitation
 
 EARLIER_IDS_MAX = 200
 NAMED_MAX = 50  # people in To and Cc together
@@ -32,6 +33,9 @@ def letter_for(outgoing: OutgoingEmail, message: Message, ticket: Ticket) -> Let
     to, cc = _named(outgoing, message, inbox)
     is_digest = outgoing.since_seq is not None
     is_ours = author is None or role_of(author) != "customer"
+    body = words_of(message)
+    if invites := is_invitation(message):
+        body = invitation(outgoing, ticket, by=speaker(author, inbox))
     return Letter(
         message_id=outgoing.rfc_message_id,
         from_name=inbox.from_name or inbox.name if is_digest else speaker(author, inbox),
@@ -42,16 +46,16 @@ def letter_for(outgoing: OutgoingEmail, message: Message, ticket: Ticket) -> Let
         to=to,
         cc=cc,
         subject=ticket.subject,
-        body="" if is_digest else message.body,
-        is_markdown=is_ours,
+        body="" if is_digest else body,
+        is_markdown=is_ours and not invites,
         said=[_quoted(one, inbox) for one in carried(outgoing, message)] if is_digest else [],
         signature=signature(author, inbox) if is_ours else "",
-        history=_history(outgoing, message, inbox) if inbox.quotes_history else [],
+        history=_history(outgoing, message, inbox) if inbox.quotes_history or invites else [],
         sources=[(one["title"], one["url"]) for one in message.sources],
         earlier_ids=_earlier_ids(outgoing, message),
         sent_at=message.created_at,
         is_automatic=outgoing.is_automatic or bool(author and author.is_assistant),
-        opens=message.seq == 1,
+        opens=invites or message.seq == 1,
     )
 
 
@@ -73,6 +77,12 @@ def carried(outgoing: OutgoingEmail, message: Message) -> list[Message]:
         .defer("search", "quoted")
         .order_by("seq")
     )
+
+
+def words_of(message: Message) -> str:
+    """What it says; in a mail, where nothing can be tapped, answers to choose from are a list."""
+    answers = "\n".join(f"- {one}" for one in message.choices)
+    return "\n\n".join(filter(None, [message.body, answers]))
 
 
 def speaker(author: Person | None, inbox: Inbox) -> str:
@@ -152,7 +162,7 @@ def _history(outgoing: OutgoingEmail, message: Message, inbox: Inbox) -> list[Qu
 
 def _quoted(message: Message, inbox: Inbox, room: int = QUOTED_MAX_CHARS) -> Quoted:
     """A message with who said it and when, its words cut at `room` characters."""
-    body = message.body
+    body = words_of(message)
     words = body if len(body) <= room else f"{body[:room].rstrip()} …"
     is_ours = message.author is None or role_of(message.author) != "customer"
     author = speaker(message.author, inbox) if is_ours else str(message.author)

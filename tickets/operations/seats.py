@@ -7,8 +7,9 @@ transaction, every later event carries it, and open sockets ask again before the
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from django.db import transaction
 from django.db.models import Q
@@ -22,6 +23,7 @@ from tickets import events
 from tickets.access import Viewer, access_conversation, access_to_invite, access_to_write, may_lead
 from tickets.models import Conversation, Participant, Person, User
 from tickets.models.conversations import TITLE_MAX_CHARS
+from tickets.operations.inviting import invite, withdraw_invitation
 from tickets.operations.people import checked_address, person_at
 from tickets.operations.related import hold_address
 from tickets.operations.timeline import record_change, ticket_of
@@ -59,7 +61,8 @@ def add_people(
     """Give people a seat each, and say so in one line that everybody sees.
 
     Who has a seat already keeps it as it is. Customers are reached by mail until they come to the
-    chat; somebody new becomes a person. Returns the new seats. A second call changes nothing.
+    chat, and a mail tells them so; somebody new becomes a person. Returns the new seats. A second
+    call changes nothing.
 
     Raises NotFound, and Refused for an address nobody can be reached at, for customers in a group
     of colleagues and where the inbox has no address, for somebody who is in GROUPS_MAX groups, and
@@ -76,9 +79,17 @@ def add_people(
         conversation = access_to_invite(viewer, conversation_id)
         if addresses:
             _check_reaches_mail(conversation)
-        people = [*_colleagues(guests), *(person_at(one) for one in addresses)]
+        typed: dict[Person, str] = {}
+        for one in addresses:
+            typed.setdefault(person_at(one), one)
         return seat_people(
-            conversation, people, by=viewer.person, sees_all=sees_all, rank=rank, reach=Reach.EMAIL
+            conversation,
+            [*_colleagues(guests), *typed],
+            by=viewer.person,
+            sees_all=sees_all,
+            rank=rank,
+            reach=Reach.EMAIL,
+            addresses={person.pk: one for person, one in typed.items() if not person.user_id},
         )
 
 
@@ -108,11 +119,13 @@ def seat_people(
     sees_all: bool,
     rank: str = Rank.MEMBER,
     reach: str = Reach.LIVE,
+    addresses: Mapping[int, str] = MappingProxyType({}),
 ) -> list[Participant]:
     """The part of adding that everybody shares. The caller holds the conversation.
 
     `reach` is that of customers; colleagues hear at the desk. `by` is None where they come by
-    themselves. Raises Refused as `add_people` does.
+    themselves. Those who have an address, by person, in `addresses` are told of it by mail, but for
+    who had muted this conversation before. Raises Refused as `add_people` does.
     """
     seats = {seat.person_id: seat for seat in conversation.participants.all()}
     taken = sum(seat.left_at is None for seat in seats.values())
@@ -123,6 +136,7 @@ def seat_people(
     _check_room(taken + len(new))
     for person in new:
         _check_groups(person)
+    quiet = {person.pk for person in new if person.pk in seats and seats[person.pk].muted}
     start = 0 if sees_all else conversation.last_seq
     _becomes_group(conversation)
     given = [
@@ -135,7 +149,11 @@ def seat_people(
         line = f"{line} +{len(names) - NAMED_MAX}"
     author = by or new[0]
     field = "joined" if by is None else "member"
-    record_change(conversation, field, None, line, author=author, public=True, count=len(names))
+    entry = record_change(
+        conversation, field, None, line, author=author, public=True, count=len(names)
+    )
+    if addresses:
+        invite(entry, given, addresses, quiet=quiet)
     _people_changed(conversation)
     return given
 
@@ -320,6 +338,7 @@ def _check_leads(viewer: Viewer, conversation: Conversation) -> None:
 
 def _loses_seat(conversation: Conversation, seat: Participant) -> None:
     """Before the line that says so: nothing from now on is theirs to hear."""
+    withdraw_invitation(conversation, seat.person_id)
     conversation.seats_version += 1
     conversation.save(update_fields=["seats_version"])
     events.seat_lost(conversation, seat.person_id)

@@ -14,6 +14,7 @@ from helpdesk.lib.errors import NotFound, Refused
 from tickets import events
 from tickets.access import Viewer, access_ticket, assignable_users
 from tickets.models import Message, Ticket
+from tickets.operations.conversations import move_mark
 from tickets.operations.mentions import mentions_seen
 from tickets.operations.timeline import append_change, sets_handler
 
@@ -60,13 +61,17 @@ def reopen_ticket(viewer: Viewer, number: int) -> Ticket:
 
 @transaction.atomic
 def mark_seen(viewer: Viewer, number: int, seq: int) -> None:
-    """Someone on staff has read a ticket up to `seq`. Never hides what came later."""
+    """Someone on staff has read a ticket up to `seq`, and so has their own seat, if they have one.
+    Never hides what came later."""
     _only_staff(viewer)
     ticket = access_ticket(viewer, number, lock=True)
     read = min(seq, ticket.conversation.last_seq)
+    is_news = move_mark(viewer, ticket.conversation_id, read)
     if read > ticket.read_seq:
         ticket.read_seq = read
         prepared.save(ticket, "read_seq")
+        is_news = True
+    if is_news:
         events.seen_changed(ticket.conversation_id, viewer.person.pk, "staff", read)
     was_named = mentions_seen(viewer, ticket.conversation_id, read)
     if ticket.unread and seq >= ticket.conversation.last_public_seq:

@@ -164,7 +164,7 @@ def _compose(
         words = form.cleaned_data
         files = words.pop("file")
         if kind == Message.Kind.NOTE:
-            del words["cc"], words["bcc"], words["seen_seq"]
+            del words["cc"], words["bcc"], words["choices"], words["seen_seq"]
         try:
             message = post(
                 viewer, ticket.conversation_id, via=Message.Via.WEB, files=files, **words

@@ -13,9 +13,11 @@ from django.views.decorators.http import require_safe
 from tickets.access import Viewer, viewer_for
 from tickets.forms import ComposerForm
 from tickets.models import Participant, Ticket
-from tickets.queries import chats_at_hand, chats_by_number
+from tickets.queries import chats_at_hand, chats_by_number, with_marks
 from tickets.views.entries import Timeline, latest_entries
 from tickets.views.frame import DeskRequest, desk_page, nav
+from tickets.views.marks import place_marks, read_marks
+from tickets.views.pages import is_behind
 
 COLUMNS = 4
 
@@ -27,6 +29,7 @@ class Column:
     ticket: Ticket
     timeline: Timeline
     customers: list[Participant]
+    is_behind: bool  # there is something in it that the viewer, who has a seat, has not read
     form: ComposerForm
     without: str  # the address of the page with the others
 
@@ -87,19 +90,29 @@ def _tab(ticket: Ticket, numbers: list[int]) -> Tab:
 
 def _columns(viewer: Viewer, shown: list[Ticket]) -> list[Column]:
     seats: dict[int, list[Participant]] = {ticket.conversation_id: [] for ticket in shown}
-    found: Any = Participant.objects.filter(
-        conversation__in=list(seats), left_at=None, role=Participant.Role.CUSTOMER
-    )
-    for seat in found.select_related("person").order_by("pk"):
+    found: Any = Participant.objects.filter(conversation__in=list(seats), left_at=None)
+    for seat in with_marks(found.select_related("person")).order_by("pk"):
         seats[seat.conversation_id].append(seat)
     numbers = [ticket.number for ticket in shown]
     return [
-        Column(
-            ticket=ticket,
-            timeline=latest_entries(viewer, ticket.conversation, unread=ticket.unread),
-            customers=seats[ticket.conversation_id],
-            form=ComposerForm(),
+        _column(
+            viewer,
+            ticket,
+            seats[ticket.conversation_id],
             without=f"?open={_written([one for one in numbers if one != ticket.number])}",
         )
         for ticket in shown
     ]
+
+
+def _column(viewer: Viewer, ticket: Ticket, seats: list[Participant], *, without: str) -> Column:
+    timeline = latest_entries(viewer, ticket.conversation, unread=ticket.unread)
+    place_marks(timeline, read_marks(viewer, seats))
+    return Column(
+        ticket=ticket,
+        timeline=timeline,
+        customers=[seat for seat in seats if seat.role == Participant.Role.CUSTOMER],
+        is_behind=is_behind(viewer, ticket, seats),
+        form=ComposerForm(),
+        without=without,
+    )

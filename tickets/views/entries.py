@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from django.contrib.postgres.expressions import ArraySubquery
@@ -28,6 +28,9 @@ from tickets.queries import looks_like_signature
 from tickets.views.changes import change_icon, change_sentence
 from tickets.views.delivery_log import FIELDS, Log, delivery_log
 from tickets.views.returned import returned
+
+if TYPE_CHECKING:
+    from tickets.views.marks import ReadMark
 
 PAGE_ENTRIES = 60
 CATCH_UP_ENTRIES = 200
@@ -129,6 +132,7 @@ class Entry:
     is_new: bool = False  # everything from here on is unread
     log: list[Log] = field(default_factory=list)  # what became of each of its mails
     can_be_taken_back: bool = False  # none of its mails has begun to leave
+    marks: list[ReadMark] = field(default_factory=list)  # who has read it, and nothing after it
 
     @property
     def is_pending(self) -> bool:
@@ -312,7 +316,8 @@ def _entry(viewer: Viewer, conversation: Conversation, message: Message) -> Entr
         sentence=change_sentence(message, viewer) if is_change else "",
         icon=change_icon(message) if is_change else "",
         log=delivery_log(vars(message)["mails"]),
-        can_be_taken_back=message.author_id == viewer.person.pk
+        can_be_taken_back=is_reply
+        and message.author_id == viewer.person.pk
         and conversation.channel != Conversation.Channel.CHAT
         and _all_wait(vars(message)["mails"]),
     )
@@ -405,20 +410,21 @@ def deliveries(mails: list[dict[str, Any]]) -> list[Delivery]:
             case {"address": address}:
                 alike["sending"].append(address)
     if alike["sending"]:
-        text = _("Sending to %s") % _people(alike["sending"])
+        text = _("Sending to %s") % some_of(alike["sending"])
         lines.insert(0, Delivery("sending", "clock", text))
     if alike["done"]:
-        text = _("Sent to %s") % _people(alike["done"])
+        text = _("Sent to %s") % some_of(alike["done"])
         lines.insert(0, Delivery("done", "check", text))
     return lines
 
 
-def _people(addresses: list[str]) -> str:
-    if len(addresses) <= 3:
-        return ", ".join(addresses)
-    rest = len(addresses) - 2
+def some_of(names: Sequence[str]) -> str:
+    """Names or addresses, of many the first two."""
+    if len(names) <= 3:
+        return ", ".join(names)
+    rest = len(names) - 2
     others = ngettext("%d other", "%d others", rest) % rest
-    return _("%(some)s and %(others)s") % {"some": ", ".join(addresses[:2]), "others": others}
+    return _("%(some)s and %(others)s") % {"some": ", ".join(names[:2]), "others": others}
 
 
 def _stop(sentence: str) -> str:

@@ -9,9 +9,11 @@ from django.views.decorators.http import require_safe
 from helpdesk.lib.errors import NotFound
 from tickets.access import access_ticket, viewer_for, visible_emails
 from tickets.forms import TimelineForm
+from tickets.queries import with_marks
 from tickets.views.downloads import original_mail
 from tickets.views.entries import earlier_entries, entries_after, one_entry
 from tickets.views.frame import DeskRequest, desk_page
+from tickets.views.marks import read_marks
 from tickets.views.pages import show_about
 
 
@@ -50,6 +52,17 @@ def message(request: DeskRequest, number: int, seq: int) -> HttpResponse:
         raise NotFound
     context = {"entry": entry, "ticket": ticket, "viewer": viewer}
     return render(request, "tickets/_entry.html", context)
+
+
+@require_safe
+@desk_page
+def marks(request: DeskRequest, number: int) -> HttpResponse:
+    """Who has read how far, each mark with the entry that it stands below."""
+    viewer = viewer_for(request.user)
+    ticket = access_ticket(viewer, number)
+    taken = ticket.conversation.participants.filter(left_at=None).select_related("person")
+    found = read_marks(viewer, with_marks(taken).order_by("pk"))
+    return render(request, "tickets/_marks.html", {"marks": found})
 
 
 @require_safe

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 from uuid import uuid4
 
@@ -23,9 +24,10 @@ from tickets.access import (
 from tickets.forms import ComposerForm, TimelineForm
 from tickets.models import EmailAddress, Participant, Ticket
 from tickets.operations import MovedOn
-from tickets.queries import previous_tickets
+from tickets.queries import previous_tickets, with_marks
 from tickets.views.entries import earlier_entries, latest_entries
 from tickets.views.frame import DeskRequest, desk_page, frame, place_query
+from tickets.views.marks import place_marks, read_marks
 
 
 @require_safe
@@ -62,6 +64,7 @@ def show_ticket(
 ) -> HttpResponse:
     """The ticket page with this composer in it, and with this guard above it."""
     context = about_ticket(viewer, ticket) | _pane(request, viewer, ticket)
+    place_marks(context["timeline"], read_marks(viewer, context["seats"]))
     context |= {"form": form, "kind": kind, "guard": guard, "place_query": place_query(request)}
     if request.htmx and request.htmx.target == "ticket":
         context["viewer"] = viewer
@@ -101,6 +104,7 @@ def about_ticket(viewer: Viewer, ticket: Ticket) -> dict[str, Any]:
         "seats": seats,
         "customers": [seat for seat in seats if seat.role == Participant.Role.CUSTOMER],
         "copied": [seat for seat in seats if seat.copied],
+        "is_behind": is_behind(viewer, ticket, seats),
         "requester_seat": next(
             (seat for seat in seats if seat.person_id == ticket.requester_id), None
         ),
@@ -112,6 +116,12 @@ def about_ticket(viewer: Viewer, ticket: Ticket) -> dict[str, Any]:
     }
 
 
+def is_behind(viewer: Viewer, ticket: Ticket, seats: Iterable[Participant]) -> bool:
+    """Has the viewer a seat in it whose mark does not stand at the end?"""
+    mine = (seat for seat in seats if seat.person_id == viewer.person.pk)
+    return any(seat.last_read_seq < ticket.conversation.last_seq for seat in mine)
+
+
 def _seats(ticket: Ticket) -> QuerySet[Participant]:
     """Who takes part, and with each, to save queries, which tickets continue this one and which
     teams see it."""
@@ -120,7 +130,7 @@ def _seats(ticket: Ticket) -> QuerySet[Participant]:
     seats = Participant.objects.filter(conversation=ticket.conversation_id, left_at=None)
     teams = seeing_teams(ticket.inbox)
     return (
-        seats.select_related("person")
+        with_marks(seats.select_related("person"))
         .annotate(
             address=Subquery(primary.values("address")[:1]),
             is_unverified=Exists(primary.filter(is_verified=False)),

@@ -263,6 +263,7 @@ export function start(root) {
       if (event.after === cursor) cursor = event.seq;
       else if (event.seq > cursor) ask();
       take([event.message], true);
+      if (cursor > store.get("seen")) frame({ type: "got", seq: cursor });
     } else if (type === "files.changed") {
       call("GET", `messages?after=${event.seq - 1}`).then((page) => take(page.messages), () => {});
     } else if (type === "seen.changed") {
@@ -767,8 +768,13 @@ export function start(root) {
   }
 
   function pick(text) {
+    const draft = box.value;
     box.value = text;
     submit();
+    if (draft && !box.value) {
+      box.value = draft;
+      typed();
+    }
     box.focus();
   }
 

@@ -275,7 +275,9 @@ export function keep(kit) {
     page.querySelector("[tabindex]").focus({ preventScroll: true });
   }
 
-  // --- The menu ---
+  // --- The menu, and who is in a group ---
+
+  const people = () => kit.part("people", { form, done });
 
   function menu(opener) {
     if (shadow.querySelector(".menu")) return;
@@ -290,9 +292,11 @@ export function keep(kit) {
       return h("button.row", { type: "button", role: "menuitem", click: go, ...props }, icon(sign), h("span", null, label));
     };
     const flip = () => (isOn ? store.drop("sound") : (store.set("sound", 1), beep()));
-    const { ended } = kit.now();
+    const { ended, people: names } = kit.now();
     const said = !!kit.messages()[0];
+    const group = () => people().then((one) => one?.show());
     const items = [
+      ...(names ? [item(TEXT.group, "user", group)] : []),
       item(TEXT.sound, isOn ? "check" : "sound", flip, { role: "menuitemcheckbox", "aria-checked": isOn }),
       ...(said ? [item(TEXT.transcript, "mail", transcript)] : []),
       ...(said && !ended ? [item(TEXT.end, "close", end)] : []),
@@ -321,11 +325,8 @@ export function keep(kit) {
 
   // What a change says, on its line. `who` did it.
   function tell(line, { change, author, created_at }, who) {
-    const { field, old, new: name, reason } = change;
-    const group = { joined: TEXT.joined, left: TEXT.went, title: name && TEXT.named };
-    group.member = name ? TEXT.added : TEXT.took;
-    if (group[field]) line.textContent = fill(group[field], { who, name: field === "left" ? who : name || old });
-    if (field !== "handler") return;
+    const { field, new: name, reason } = change;
+    if (field !== "handler") return people().then((one) => one?.tell(line, change, who));
     const why = { nothing_found: TEXT.nothing_found, failed: TEXT.failed }[reason];
     const joined = reason === "staff_wrote" && author?.name;
     const person = why ? `${why} ${TEXT.person}` : TEXT.person;

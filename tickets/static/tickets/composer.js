@@ -12,6 +12,8 @@ import { ask, csrfToken } from "./parts.js";
 const KEEP_AFTER_MS = 250;
 const TYPING_EVERY_MS = 2_500;
 const TYPING_STOPS_MS = 4_000;
+// What is said besides a reply: to whom else, and answers to choose from.
+const EXTRAS = ["cc", "bcc", "choices"];
 export const AGAIN_MS = 3_000;
 export const AGAIN_AFTER = new Set([0, 429, 502, 503, 504]);
 
@@ -27,6 +29,7 @@ export function keepComposer(pane, live, { signal, onSent, onMovedOn, store = lo
   const { uploads: address, inbox } = form.dataset;
   const copies = form.querySelector("[data-copies]");
   const copied = (name) => form.elements[name]?.value.trim() ?? "";
+  const extras = () => Object.fromEntries(EXTRAS.map((name) => [name, copied(name)]));
 
   let token = form.elements.client_token.value;
   let tried = null; // what was sent with this token, when its answer did not come
@@ -52,8 +55,7 @@ export function keepComposer(pane, live, { signal, onSent, onMovedOn, store = lo
     one &&
     one.body === other.body &&
     one.kind === other.kind &&
-    (one.cc ?? "") === (other.cc ?? "") &&
-    (one.bcc ?? "") === (other.bcc ?? "") &&
+    EXTRAS.every((name) => (one[name] ?? "") === (other[name] ?? "")) &&
     String(one.files ?? []) === String(other.files);
   // Files as they were attached and not as they are known to be ready: a message whose answer was
   // lost may have taken them, and is still the same message.
@@ -61,14 +63,13 @@ export function keepComposer(pane, live, { signal, onSent, onMovedOn, store = lo
     kind: kind(),
     body: box.value,
     files: files.saved().map(({ id }) => id),
-    cc: copied("cc"),
-    bcc: copied("bcc"),
+    ...extras(),
   });
-  const setCopies = ({ cc = "", bcc = "" }) => {
+  const setExtras = (given) => {
     if (!copies) return;
-    form.elements.cc.value = cc;
-    form.elements.bcc.value = bcc;
-    copies.open = Boolean(cc || bcc);
+    const fields = EXTRAS.map((name) => form.elements[name]).filter(Boolean);
+    for (const field of fields) field.value = given[field.name] ?? "";
+    copies.open = fields.some((field) => field.value);
   };
   const isEmpty = ({ body, files }) => !body.trim() && !files.length;
   const guard = keepGuard(pane, {
@@ -107,9 +108,9 @@ export function keepComposer(pane, live, { signal, onSent, onMovedOn, store = lo
   const keep = () => {
     clearTimeout(keepTimer);
     const uploads = files.saved();
-    const { kind, body, cc, bcc } = draft();
-    if (body.trim() || uploads.length || cc || bcc) {
-      const kept = { kind, body, cc, bcc, uploads, token, tried, waiting, promised };
+    const { kind, body } = draft();
+    if (body.trim() || uploads.length || Object.values(extras()).some(Boolean)) {
+      const kept = { kind, body, ...extras(), uploads, token, tried, waiting, promised };
       store.setItem(key, JSON.stringify(kept));
     }
     else if (touched) store.removeItem(key);
@@ -121,7 +122,7 @@ export function keepComposer(pane, live, { signal, onSent, onMovedOn, store = lo
     touched = true;
     box.value = kept.body;
     form.elements.kind.value = kept.kind;
-    setCopies(kept);
+    setExtras(kept);
     ({ token, tried, waiting, promised } = kept);
     files.restore(kept.uploads ?? []);
   };
@@ -144,6 +145,7 @@ export function keepComposer(pane, live, { signal, onSent, onMovedOn, store = lo
       const left = draft();
       // Who was put in copy with the first hears the next ones anyway.
       const next = { kind: left.kind, body, files: left.files.filter((id) => !taken.includes(id)) };
+      if (left.choices !== tried?.choices) next.choices = left.choices;
       if (!isEmpty(next)) waiting.push({ ...next, token: newToken(), seen: guard.seen() });
       keep();
       if (!sending) send(tried);
@@ -179,7 +181,7 @@ export function keepComposer(pane, live, { signal, onSent, onMovedOn, store = lo
     data.set("client_token", token);
     for (const id of now.files ?? []) data.append("file", id);
     if (now.kind === "reply") {
-      for (const name of ["cc", "bcc"]) data.set(name, now[name] ?? "");
+      for (const name of EXTRAS) data.set(name, now[name] ?? "");
       data.set("seen_seq", now.seen ?? "");
     }
     try {
@@ -194,7 +196,9 @@ export function keepComposer(pane, live, { signal, onSent, onMovedOn, store = lo
     // What was typed meanwhile stays, as a message of its own.
     box.value = after(box.value, now);
     files.forget(now.files ?? []);
-    if (now.kind === "reply" && copied("cc") === now.cc && copied("bcc") === now.bcc) setCopies({});
+    if (now.kind === "reply" && EXTRAS.every((name) => copied(name) === (now[name] ?? ""))) {
+      setExtras({});
+    }
     keep();
     say("");
     if (now.kind === "reply") guard.pass();
@@ -334,7 +338,7 @@ export function keepComposer(pane, live, { signal, onSent, onMovedOn, store = lo
       token = newToken();
       form.elements.kind.value = "reply";
       box.value = [body, box.value].filter((text) => text.trim()).join("\n\n");
-      setCopies({
+      setExtras({
         cc: [...cc, copied("cc")].filter(Boolean).join(", "),
         bcc: [...bcc, copied("bcc")].filter(Boolean).join(", "),
       });

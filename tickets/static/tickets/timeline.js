@@ -6,6 +6,7 @@
 import { ask, inTurn, parse, replaceParts } from "./parts.js";
 
 const RECENT_PENDING = 10;
+const MARKS_PAUSE_MS = 400;
 
 export function keepTimeline(pane, live, { signal, onEntries, onTakenBack, onRefused }) {
   const list = pane.querySelector("[data-timeline]");
@@ -30,10 +31,11 @@ export function keepTimeline(pane, live, { signal, onEntries, onTakenBack, onRef
         if (signal.aborted) return;
         const before = lastSeq();
         list.insertAdjacentHTML("beforeend", html);
+        putMarks();
         const fresh = [...list.querySelectorAll("[data-seq]")].filter(
           (entry) => Number(entry.dataset.seq) > before,
         );
-        if (fresh.some((entry) => entry.dataset.byCustomer)) unseen = true;
+        if (fresh.some(({ dataset }) => dataset.byCustomer || dataset.replyBy)) unseen = true;
         if (fresh.length) onEntries(fresh);
       }
       await see();
@@ -55,11 +57,46 @@ export function keepTimeline(pane, live, { signal, onEntries, onTakenBack, onRef
     try {
       const response = await ask(`${address}messages/${seq}/`, { signal });
       const old = list.querySelector(`[data-seq="${seq}"]`);
-      if (old && !signal.aborted) old.outerHTML = await response.text();
+      const html = await response.text();
+      if (!old || signal.aborted) return;
+      loose.push(...old.querySelectorAll("[data-mark]"));
+      old.outerHTML = html;
+      putMarks();
     } catch (error) {
       fail(error);
     }
   };
+
+  // Who has read how far; the server knows where each mark stands.
+  const refreshMarks = inTurn(async () => {
+    try {
+      const response = await ask(`${address}marks/`, { signal });
+      const fresh = [...parse(await response.text()).children];
+      if (signal.aborted) return;
+      const shown = [...list.querySelectorAll("[data-mark]"), ...loose];
+      if (fresh.length === shown.length && fresh.every((mark, i) => mark.isEqualNode(shown[i]))) return;
+      for (const mark of shown) mark.remove();
+      loose = fresh;
+      putMarks();
+    } catch (error) {
+      fail(error);
+    } finally {
+      await new Promise((done) => setTimeout(done, MARKS_PAUSE_MS));
+    }
+  });
+
+  // A mark may come before its entry.
+  let loose = [];
+  const putMarks = () => {
+    loose = loose.filter((mark) => {
+      const entry = list.querySelector(`[data-seq="${mark.dataset.mark}"]`);
+      const card = entry?.querySelector(".msg");
+      if (card?.lastElementChild.matches(":not(footer)")) card.append(document.createElement("footer"));
+      (card?.lastElementChild ?? entry?.querySelector(".chat"))?.append(mark);
+      return !entry;
+    });
+  };
+  list.addEventListener("htmx:afterSettle", putMarks, { signal });
 
   const refreshAbout = inTurn(async () => {
     try {
@@ -141,7 +178,12 @@ export function keepTimeline(pane, live, { signal, onEntries, onTakenBack, onRef
   onMine("timeline.grew", heard);
   onMine("delivery.changed", ({ seq }) => reload(seq));
   onMine("files.changed", ({ seq }) => reload(seq));
-  onMine("people.changed", () => refreshPeople());
+  onMine("people.changed", () => {
+    refreshPeople();
+    refreshMarks();
+  });
+  onMine("seen.changed", refreshMarks);
+  onMine("got.changed", refreshMarks);
   live.on(
     "ticket.changed",
     ({ number }) => {
@@ -153,6 +195,7 @@ export function keepTimeline(pane, live, { signal, onEntries, onTakenBack, onRef
     grow();
     refreshAbout();
     refreshPeople();
+    refreshMarks();
     const pending = [...list.querySelectorAll("[data-pending]")].slice(-RECENT_PENDING);
     for (const entry of pending) reload(entry.dataset.seq);
   }, signal);
