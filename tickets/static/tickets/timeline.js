@@ -15,6 +15,8 @@ export function keepTimeline(pane, live, { signal, onEntries, onTakenBack, onRef
   // Who was named somewhere tells the desk that they have read this, too.
   const named = () => Boolean(document.querySelector('[data-count="mentions"]'));
   let unseen = "unread" in pane.dataset || named();
+  // At the desk what customers say is to be read, among colleagues what others say.
+  const spoken = pane.dataset.ticket ? "byCustomer" : "replyBy";
 
   const fail = (error) => {
     if (error.status === 401) live.signedOut();
@@ -33,8 +35,9 @@ export function keepTimeline(pane, live, { signal, onEntries, onTakenBack, onRef
         const fresh = [...list.querySelectorAll("[data-seq]")].filter(
           (entry) => Number(entry.dataset.seq) > before,
         );
-        if (fresh.some((entry) => entry.dataset.byCustomer)) unseen = true;
+        if (fresh.some((entry) => entry.dataset[spoken])) unseen = true;
         if (fresh.length) onEntries(fresh);
+        if (fresh.length && pane.querySelector("#quote")) refreshAbout(); // there is more to quote
       }
       await see();
     } catch (error) {
@@ -71,16 +74,19 @@ export function keepTimeline(pane, live, { signal, onEntries, onTakenBack, onRef
   });
 
   // Part by part: somebody may have a menu open there, or be filling in a form.
-  const refreshPeople = inTurn(async () => {
-    const panel = pane.querySelector('[data-panel="people"]');
-    if (!panel) return;
-    try {
-      const response = await ask(panel.getAttribute("hx-get"), { signal });
-      if (!signal.aborted) replaceParts(parse(await response.text()), panel);
-    } catch (error) {
-      fail(error);
-    }
-  });
+  const refreshing = (name) =>
+    inTurn(async () => {
+      const panel = pane.querySelector(`[data-panel="${name}"]`);
+      if (!panel) return;
+      try {
+        const response = await ask(panel.getAttribute("hx-get"), { signal });
+        if (!signal.aborted) replaceParts(parse(await response.text()), panel);
+      } catch (error) {
+        fail(error);
+      }
+    });
+  const refreshPeople = refreshing("people");
+  const refreshBeside = refreshing("beside");
 
   const takeBack = async (form) => {
     try {
@@ -141,7 +147,11 @@ export function keepTimeline(pane, live, { signal, onEntries, onTakenBack, onRef
   onMine("timeline.grew", heard);
   onMine("delivery.changed", ({ seq }) => reload(seq));
   onMine("files.changed", ({ seq }) => reload(seq));
-  onMine("people.changed", () => refreshPeople());
+  onMine("people.changed", () => {
+    refreshPeople();
+    if (!pane.dataset.ticket) refreshAbout();
+  });
+  onMine("sides.changed", () => refreshBeside());
   live.on(
     "ticket.changed",
     ({ number }) => {
@@ -153,6 +163,7 @@ export function keepTimeline(pane, live, { signal, onEntries, onTakenBack, onRef
     grow();
     refreshAbout();
     refreshPeople();
+    refreshBeside();
     const pending = [...list.querySelectorAll("[data-pending]")].slice(-RECENT_PENDING);
     for (const entry of pending) reload(entry.dataset.seq);
   }, signal);
