@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -186,24 +186,30 @@ def _is_to_few(seat: Participant) -> bool:
     return bool(seat.conversation.pair or seat.conversation.side_of_id)
 
 
-def search_team(viewer: Viewer, text: str) -> list[TeamRow]:
+def search_team(viewer: Viewer, text: str, ids: Sequence[int] | None = None) -> list[TeamRow]:
     """The viewer's conversations among colleagues with a reply that has all the words, of what
-    they may read: the latest first, at most TEAM_HITS, each with the latest such reply."""
+    they may read: the latest first, at most TEAM_HITS, each with the latest such reply.
+
+    `ids` are all the viewer's, where the caller knows them already.
+    """
     query = search_query(text)
-    seats = list(team_seats(viewer)) if query is not None else []
-    if not seats:
+    if query is None:
+        return []
+    if ids is None:
+        ids = list(team_seats(viewer).values_list("conversation", flat=True))
+    if not ids:
         return []
     mine = seats_of(viewer).filter(
         conversation=OuterRef("conversation"), sees_after_seq__lt=OuterRef("seq")
     )
     # By the ids of the few there are, so that no index over everybody's words is walked for them.
-    found = Replies.filter(
-        Exists(mine), conversation__in=[seat.conversation_id for seat in seats], search=query
-    ).order_by("-pk")
+    found = Replies.filter(Exists(mine), conversation__in=ids, search=query).order_by("-pk")
     latest: dict[int, int] = {}
     for pk, conversation_id in found.values_list("pk", "conversation")[:TEAM_HITS_DEPTH_ROWS]:
         if len(latest) < TEAM_HITS:
             latest.setdefault(conversation_id, pk)
+    if not latest:
+        return []
     messages = _messages(latest.values())
     rows = _rows(viewer, team_seats(viewer).filter(conversation__in=list(latest)), TEAM_HITS)
     hits = [_with(row, messages[latest[row.conversation.pk]], viewer) for row in rows]

@@ -35,7 +35,7 @@ from tickets.queries import (
     unseen_mentions,
     with_undelivered,
 )
-from tickets.team_queries import loud_seats, search_team
+from tickets.team_queries import loud_seats, search_team, team_seats
 
 P = ParamSpec("P")
 
@@ -184,7 +184,7 @@ def frame(viewer: Viewer, request: HttpRequest) -> dict[str, Any]:
         count = around["inbox_counts"].get(place.inbox.pk, 0)
     else:
         count = around["counts"].get(place.view) if place.words is None else None
-    return around | {"place": place, "place_count": count} | rows(viewer, place, request, inboxes)
+    return around | {"place": place, "place_count": count} | rows(viewer, place, request, around)
 
 
 def nav(viewer: Viewer) -> dict[str, Any]:
@@ -216,6 +216,7 @@ def nav(viewer: Viewer) -> dict[str, Any]:
         ],
         "alarms": alarms,
         "counts": numbers,
+        "team_ids": vars(inboxes[0])["team_ids"] if inboxes else None,
         "inbox_counts": counts.by_inbox,
     }
 
@@ -252,6 +253,7 @@ def _around(viewer: Viewer) -> tuple[Desk, list[Inbox], list[Alarm]]:
         "undelivered": _count(with_undelivered(here)),
         "mentions": _mentions(viewer),
         "team": _unread_team(viewer),
+        "team_ids": ArraySubquery(team_seats(viewer).values("conversation")),
         "live": _count(here.filter(status=Ticket.Status.OPEN, live=True)),
     }
     inboxes: list[Inbox] = [*visible_inboxes(viewer).annotate(**around)]
@@ -287,13 +289,14 @@ def _count(tickets: QuerySet[Ticket]) -> Coalesce:
 
 
 def rows(
-    viewer: Viewer, place: Place, request: HttpRequest, inboxes: list[Inbox]
+    viewer: Viewer, place: Place, request: HttpRequest, around: dict[str, Any]
 ) -> dict[str, Any]:
     """The rows of a place, and the address of those below them."""
     if place.words is not None:
+        inbox_ids = [each["inbox"].pk for each in around["inboxes"]]
         return {
-            "hits": search_tickets(viewer, place.words, [inbox.pk for inbox in inboxes]),
-            "team_hits": search_team(viewer, place.words),
+            "hits": search_tickets(viewer, place.words, inbox_ids),
+            "team_hits": search_team(viewer, place.words, around["team_ids"]),
         }
     after = cursor_of(request)
     page = list_tickets(

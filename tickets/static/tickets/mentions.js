@@ -24,6 +24,7 @@ export function keepMentions(pane, { signal, load = names }) {
   list.setAttribute("aria-label", form.dataset.namesLabel);
   list.hidden = true;
   form.parentElement.append(list);
+  list.style.marginInlineStart = getComputedStyle(form.parentElement).paddingInlineStart;
   box.setAttribute("aria-autocomplete", "list");
   box.setAttribute("aria-haspopup", "listbox");
 
