@@ -37,11 +37,12 @@ from tickets.operations import (
 )
 from tickets.operations.files import FILES_MAX
 from tickets.operations.seats import Guests
-from tickets.team_queries import quoted_from, sides_of, team_row, team_rows
+from tickets.team_queries import TeamRow, quoted_from, sides_of, team_row, team_rows
 from tickets.views.entries import earlier_entries, entries_after, latest_entries, one_entry
 from tickets.views.frame import DeskRequest, desk_page, nav
 
 QUOTABLE = 8  # of the last replies
+READERS_MAX = 10  # people in a conversation that says who has read its end
 
 
 @require_safe
@@ -271,7 +272,8 @@ def _about_again(request: DeskRequest, viewer: Viewer, found: Conversation) -> H
 def _about(viewer: Viewer, found: Conversation) -> dict[str, Any]:
     """Head and side column: what it is called, who is in it, and the ticket that it is beside."""
     row = team_row(viewer, found)
-    mine = _seats(found).get(person=viewer.person)
+    seats = list(_seats(found).select_related("person").order_by("pk"))
+    mine = next(seat for seat in seats if seat.person == viewer.person)
     ticket = _ticket_beside(found)
     may_quote = ticket is not None and visible_tickets(viewer).filter(pk=ticket.pk).exists()
     return {
@@ -279,11 +281,22 @@ def _about(viewer: Viewer, found: Conversation) -> dict[str, Any]:
         "row": row,
         "mine": mine,
         "writes": mine.rank != Participant.Rank.READER,
-        "people_count": _seats(found).count(),
+        "people_count": len(seats),
+        "shows_readers": len(seats) <= READERS_MAX,
+        "readers": _readers(row, seats),
         "beside": ticket,
         "sees_ticket": may_quote,
         "quotable": _quotable(viewer, found) if may_quote else [],
     }
+
+
+def _readers(row: TeamRow, seats: list[Participant]) -> str:
+    """Who has read the viewer's words, where these are the last and the others are few."""
+    if not row.is_mine or row.message is None or len(seats) > READERS_MAX:
+        return ""
+    seq, author = row.message.seq, row.message.author
+    read = [seat.person for seat in seats if seat.last_read_seq >= seq and seat.person != author]
+    return ", ".join(str(person) for person in read)
 
 
 def _quotable(viewer: Viewer, found: Conversation) -> list[tuple[Message, bool]]:

@@ -37,7 +37,8 @@ export function keepTimeline(pane, live, { signal, onEntries, onTakenBack, onRef
         );
         if (fresh.some((entry) => entry.dataset[spoken])) unseen = true;
         if (fresh.length) onEntries(fresh);
-        if (fresh.length && pane.querySelector("#quote")) refreshAbout(); // there is more to quote
+        // Who has read the end, and what there is to quote.
+        if (fresh.length && pane.querySelector('[data-part="read"], #quote')) refreshAbout();
       }
       await see();
     } catch (error) {
@@ -150,6 +151,9 @@ export function keepTimeline(pane, live, { signal, onEntries, onTakenBack, onRef
   onMine("people.changed", () => {
     refreshPeople();
     if (!pane.dataset.ticket) refreshAbout();
+  });
+  onMine("seen.changed", () => {
+    if (pane.querySelector('[data-part="read"]')) refreshAbout();
   });
   onMine("sides.changed", () => refreshBeside());
   live.on(
