@@ -279,7 +279,6 @@ def _about(viewer: Viewer, found: Conversation) -> dict[str, Any]:
     return {
         "conversation": found,
         "row": row,
-        "mine": mine,
         "writes": mine.rank != Participant.Rank.READER,
         "people_count": len(seats),
         "shows_readers": len(seats) <= READERS_MAX,

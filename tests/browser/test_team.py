@@ -321,7 +321,7 @@ def test_team_chat_works_from_the_keyboard_alone(page: Page, stack: Stack) -> No
     page.keyboard.press("Space")
     page.keyboard.press("Enter")
     expect(page.locator("#head h2")).to_have_text(title)
-    page.keyboard.press("r")
+    page.keyboard.press("n")  # there are no notes: it is a message
     expect(editor(page)).to_be_focused()
     page.keyboard.type("Written by hand, @b")
     expect(choices(page)).to_have_count(1)

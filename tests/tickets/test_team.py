@@ -32,6 +32,7 @@ from tickets.operations import (
     start_group,
 )
 from tickets.operations.seats import Guests, add_people, leave, mute, remove_person, rename
+from tickets.operations.timeline import open_ticket
 from tickets.queries import search_tickets
 from tickets.team_queries import (
     loud_seats,
@@ -280,6 +281,20 @@ def test_a_group_has_no_ticket_no_mail_and_breaks_nothing(
     make.say(bob, group, "Two")
     assert not Ticket.objects.exists()
     assert list(problems()) == []
+
+
+def test_what_must_not_be_among_colleagues_is_found(
+    group: Conversation, alice: Viewer, bob: Viewer, carol: Viewer, inbox: Inbox
+) -> None:
+    Participant.objects.create(conversation=group, person=carol.person, role="customer")
+    direct = start_direct(alice, pk(bob))
+    direct.participants.filter(person=bob.person).delete()
+    open_ticket(group, inbox_id=inbox.pk, requester=carol.person, subject="?")
+    assert list(problems()) == [
+        f"conversation {group.pk}: it is among colleagues, and has a ticket",
+        f"conversation {group.pk}: it is among colleagues, and has a customer",
+        f"conversation {direct.pk}: a direct message of 1",
+    ]
 
 
 def test_a_message_takes_so_many_files_and_no_more(

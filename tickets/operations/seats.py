@@ -289,6 +289,8 @@ def mute(viewer: Viewer, conversation_id: int, *, muted: bool) -> None:
     )
     if not seats.update(muted=muted):
         raise NotFound
+    if conversation.channel == Conversation.Channel.INTERNAL:
+        events.team_changed(conversation.pk, [viewer.person.pk])
 
 
 def rename(viewer: Viewer, conversation_id: int, title: str) -> Conversation:

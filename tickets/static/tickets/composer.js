@@ -320,7 +320,9 @@ export function keepComposer(pane, live, { signal, onSent, onMovedOn, store = lo
       guard.heard(seq, isEmpty(draft()) ? [] : names);
       if (isEmpty(draft())) guard.pass();
     },
-    write(as) {
+    write(wanted) {
+      // Colleagues among themselves write no notes.
+      const as = form.querySelector(`[data-send="${wanted}"]`) ? wanted : "reply";
       // What waits for its files was sent as what it was then.
       if (whenReady && kind() !== as) say("");
       whenReady &&= kind() === as;
