@@ -6,6 +6,7 @@ from typing import Any, cast
 from uuid import uuid4
 
 from django.conf import settings
+from django.db.models import QuerySet
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
@@ -37,7 +38,14 @@ from tickets.operations import (
 )
 from tickets.operations.files import FILES_MAX
 from tickets.operations.seats import Guests
-from tickets.team_queries import TeamRow, quoted_from, sides_of, team_row, team_rows
+from tickets.team_queries import (
+    TeamRow,
+    quoted_from,
+    sides_of,
+    team_row,
+    team_rows,
+    team_seats,
+)
 from tickets.views.entries import earlier_entries, entries_after, latest_entries, one_entry
 from tickets.views.frame import DeskRequest, desk_page, nav
 
@@ -64,7 +72,7 @@ def conversation(request: DeskRequest, pk: int) -> HttpResponse:
     """One conversation beside the list. Who may take a seat beside their ticket is asked whether
     they want to."""
     viewer = viewer_for(request.user)
-    if not _has_seat(viewer, pk):
+    if not team_seats(viewer).filter(conversation=pk).exists():
         return _show_door(request, viewer, access_to_join(viewer, pk))
     return _show(request, viewer, access_team(viewer, pk), ComposerForm())
 
@@ -210,7 +218,7 @@ def beside(request: DeskRequest, number: int) -> HttpResponse:
     context = _choices(viewer) | {
         "ticket": ticket,
         "sides": sides_of(viewer, ticket),
-        "may_join": joinable_conversations(viewer).filter(side_of=ticket.conversation_id).exists(),
+        "joinable": set(_joinable(viewer, ticket)),
         "token": uuid4(),
     }
     if request.htmx:
@@ -238,13 +246,13 @@ def _show(
     status: int = 200,
 ) -> HttpResponse:
     """A conversation with this composer in it: the page, or the pane that a script asks for."""
+    context = _about(viewer, found)
     query = TimelineForm(request.GET)
     if query.is_valid() and (before := query.cleaned_data["before"]):
         shown = earlier_entries(viewer, found, before=before)
     else:
-        read = _seats(found).get(person=viewer.person).last_read_seq
-        shown = latest_entries(viewer, found, unread=False, read_seq=read)
-    context = _about(viewer, found) | {
+        shown = latest_entries(viewer, found, read_seq=context["read_seq"])
+    context |= {
         "timeline": shown,
         "form": form,
         "files_max": FILES_MAX,
@@ -255,6 +263,11 @@ def _show(
         return render(request, "chat/_team_pane.html", context, status=status)
     context |= _frame(viewer, found.pk)
     return render(request, "chat/team_page.html", context, status=status)
+
+
+def _joinable(viewer: Viewer, ticket: Ticket) -> QuerySet[Conversation, int]:
+    beside = joinable_conversations(viewer).filter(side_of=ticket.conversation_id)
+    return beside.values_list("pk", flat=True)
 
 
 def _show_door(request: DeskRequest, viewer: Viewer, found: Conversation) -> HttpResponse:
@@ -272,13 +285,14 @@ def _about_again(request: DeskRequest, viewer: Viewer, found: Conversation) -> H
 def _about(viewer: Viewer, found: Conversation) -> dict[str, Any]:
     """Head and side column: what it is called, who is in it, and the ticket that it is beside."""
     row = team_row(viewer, found)
-    seats = list(_seats(found).select_related("person").order_by("pk"))
-    mine = next(seat for seat in seats if seat.person == viewer.person)
+    seats = list(_seats(found))
+    mine = next(seat for seat in seats if seat.person_id == viewer.person.pk)
     ticket = _ticket_beside(found)
     may_quote = ticket is not None and visible_tickets(viewer).filter(pk=ticket.pk).exists()
     return {
         "conversation": found,
         "row": row,
+        "read_seq": mine.last_read_seq,
         "writes": mine.rank != Participant.Rank.READER,
         "people_count": len(seats),
         "shows_readers": len(seats) <= READERS_MAX,
@@ -312,12 +326,9 @@ def _ticket_beside(found: Conversation) -> Ticket | None:
     return Ticket.objects.filter(conversation=found.side_of_id).first()
 
 
-def _seats(found: Conversation) -> Any:
-    return found.participants.filter(left_at=None)
-
-
-def _has_seat(viewer: Viewer, pk: int) -> bool:
-    return Participant.objects.filter(conversation=pk, person=viewer.person, left_at=None).exists()
+def _seats(found: Conversation) -> QuerySet[Participant]:
+    taken = Participant.objects.filter(conversation=found, left_at=None)
+    return taken.select_related("person").order_by("pk")
 
 
 def _choices(viewer: Viewer) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from django.db.models import Exists, F, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce, Greatest
 from django.utils.translation import gettext as _
 
+from helpdesk.lib.errors import NotFound
 from tickets.access import Viewer, seats_of, side_conversations
 from tickets.models import Conversation, Message, Participant, Person, Ticket
 from tickets.operations.timeline import line_of
@@ -56,6 +57,7 @@ class Side:
 
 
 def team_seats(viewer: Viewer) -> QuerySet[Participant]:
+    """The viewer's seats among colleagues."""
     return seats_of(viewer).filter(conversation__channel=Conversation.Channel.INTERNAL)
 
 
@@ -88,9 +90,11 @@ def team_rows(
 
 
 def team_row(viewer: Viewer, conversation: Conversation) -> TeamRow:
-    """One of these; without a seat, too."""
-    (row,) = _rows(viewer, team_seats(viewer).filter(conversation=conversation), 1)
-    return row
+    """One of these. Raises NotFound for who has just lost their seat."""
+    found = _rows(viewer, team_seats(viewer).filter(conversation=conversation), 1)
+    if not found:
+        raise NotFound
+    return found[0]
 
 
 def _rows(viewer: Viewer, seats: QuerySet[Participant], rows: int) -> list[TeamRow]:

@@ -332,6 +332,17 @@ def test_a_colleague_of_the_inbox_finds_a_door_and_no_word(
     assert ("refunded" in page, "You</bdi></b> joined" in page) == (True, True)
 
 
+def test_who_was_removed_beside_a_ticket_finds_no_door(
+    enter: Enter, alice: Viewer, bob: Viewer, side: Conversation, ticket: Ticket
+) -> None:
+    link, browser = f'href="/team/{side.pk}/"', enter(bob)
+    assert link in browser.get(f"/tickets/{ticket.number}/beside/").content.decode()
+    browser.post(f"/team/{side.pk}/join/")
+    remove_person(alice, side.pk, bob.person.pk)
+    assert link not in browser.get(f"/tickets/{ticket.number}/beside/").content.decode()
+    assert browser.get(f"/team/{side.pk}/").status_code == 404
+
+
 def test_strangers_see_nothing_beside_a_ticket(
     enter: Enter, side: Conversation, ticket: Ticket
 ) -> None:
