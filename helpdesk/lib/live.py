@@ -59,10 +59,12 @@ def rings(groups: Sequence[str], event: Mapping[str, Any]) -> None:
     layer: Any = get_channel_layer()
     try:
         with asking_redis():
-            pipe = redis_client().pipeline(transaction=False)
+            pipe, letter = (
+                redis_client().pipeline(transaction=False),
+                layer.serialize(envelope(event)),
+            )
             for group in groups:
-                channel = f"{settings.LIVE_PREFIX}__group__{group}"
-                pipe.publish(channel, layer.serialize(envelope(event)))
+                pipe.publish(f"{settings.LIVE_PREFIX}__group__{group}", letter)
             pipe.execute()
     except AWAY as error:
         log.warning("bell not rung for %s groups: %s", len(groups), error)
