@@ -207,9 +207,11 @@ def test_nobody_is_in_more_groups_than_the_limit_and_sides_do_not_count(
     alice: Viewer, bob: Viewer, ticket: Ticket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(seats, "GROUPS_MAX", 1)
-    for _ in range(2):
-        ask_colleagues(alice, ticket.number, guests(bob), question="Yes?")
-    start_group(alice, guests(make.staff("Eve")))
+    eve = make.staff("Eve")
+    for asked in (bob, bob, eve):
+        ask_colleagues(alice, ticket.number, guests(asked), question="Yes?")
+    start_group(alice, guests(eve))
+    ask_colleagues(alice, ticket.number, guests(eve), question="And now?")
     with pytest.raises(Refused, match="Alice is in 1 group"):
         start_group(alice, guests(bob))
     with pytest.raises(Refused, match="Alice is in 1 group"):
