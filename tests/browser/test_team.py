@@ -11,7 +11,7 @@ from playwright.sync_api import Page, expect
 
 from tests import make
 from tests.browser.conftest import WIDE, NewPage
-from tests.browser.test_desk import AT_ONCE_MS, BOB, MAYA, editor, log_in, said
+from tests.browser.test_desk import BOB, MAYA, editor, log_in, said
 from tests.browser.test_desk_access import violations
 from tests.browser.test_desk_live import STUB
 from tests.stack import Stack
@@ -19,6 +19,7 @@ from tests.stack import Stack
 pytestmark = [pytest.mark.browser, pytest.mark.stack]
 
 INES = "ines@tern-kettle.example"
+WAIT_MS = 10_000
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -97,21 +98,21 @@ def test_two_write_to_each_other_live(new_page: NewPage, stack: Stack) -> None:
     direct(maya, "Bob Okafor")
     hello = some("Lunch at one?")
     say(maya, hello)
-    expect(counter(bob)).to_contain_text("1", timeout=AT_ONCE_MS)
+    expect(counter(bob)).to_contain_text("1", timeout=WAIT_MS)
 
     bob.get_by_role("link", name="Team chat").click()
     row(bob, "Maya Lindqvist").click()
     expect(said(bob, hello)).to_be_visible()
     expect(counter(bob)).to_have_count(0)
-    expect(maya.locator("#read")).to_contain_text("Read by Bob Okafor", timeout=AT_ONCE_MS)
+    expect(maya.locator("#read")).to_contain_text("Read by Bob Okafor", timeout=WAIT_MS)
     expect(maya.locator("[data-viewing]")).to_contain_text("Bob Okafor is viewing")
 
     editor(bob).press_sequentially("Yes, o")
     writing = maya.locator("[data-live]").get_by_text("Bob Okafor is writing")
-    expect(writing).to_be_visible(timeout=AT_ONCE_MS)
+    expect(writing).to_be_visible(timeout=WAIT_MS)
     answer = some("Yes, one it is")
     say(bob, answer)
-    expect(said(maya, answer)).to_have_count(1, timeout=AT_ONCE_MS)
+    expect(said(maya, answer)).to_have_count(1, timeout=WAIT_MS)
     expect(maya.locator("#read")).to_be_empty()
     expect(counter(maya)).to_have_count(0)
 
@@ -128,7 +129,7 @@ def test_a_group_with_a_file_and_a_name(new_page: NewPage, stack: Stack) -> None
     maya, bob = log_in(new_page()), log_in(new_page(), BOB)
     title = group(maya, "Bob Okafor", "Ines Carvalho")
     row(bob, title).or_(bob.get_by_role("link", name="Team chat")).first.click()
-    expect(row(bob, title)).to_be_visible(timeout=AT_ONCE_MS)
+    expect(row(bob, title)).to_be_visible(timeout=WAIT_MS)
 
     maya.locator("[data-file-input]").set_input_files(
         {"name": "beans.png", "mimeType": "image/png", "buffer": make.PNG}
@@ -143,7 +144,7 @@ def test_a_group_with_a_file_and_a_name(new_page: NewPage, stack: Stack) -> None
     expect(said(maya, "Look, @Bob Okafor")).to_be_visible()
 
     named = bob.locator("[data-rows] li", has_text=title).get_by_text("Names you")
-    expect(named).to_have_count(1, timeout=AT_ONCE_MS)
+    expect(named).to_have_count(1, timeout=WAIT_MS)
     row(bob, title).click()
     file = bob.locator("[data-timeline]").get_by_role("link", name="beans.png")
     expect(file).to_be_visible()
@@ -156,10 +157,10 @@ def test_a_group_with_a_file_and_a_name(new_page: NewPage, stack: Stack) -> None
     people = panel(maya, "people")
     people.get_by_label("What to do about Bob Okafor").click()
     people.get_by_role("button", name="Remove").click()
-    expect(bob.get_by_text("no longer yours to see")).to_be_visible(timeout=AT_ONCE_MS)
+    expect(bob.get_by_text("no longer yours to see")).to_be_visible(timeout=WAIT_MS)
     secret = some("Without Bob")
     say(maya, secret)
-    expect(row(bob, title)).to_have_count(0, timeout=AT_ONCE_MS)
+    expect(row(bob, title)).to_have_count(0, timeout=WAIT_MS)
     assert said(bob, secret).count() == 0
     assert bob.request.get(address).status == 404
 
@@ -173,12 +174,12 @@ def test_a_name_of_ones_own_and_leaving(new_page: NewPage, stack: Stack) -> None
     people.get_by_text("Name it…").click()
     people.get_by_label("Name", exact=True).fill(f"{title}, new")
     people.get_by_role("button", name="Save").click()
-    expect(ines.locator("#head h2")).to_have_text(f"{title}, new", timeout=AT_ONCE_MS)
-    expect(row(ines, f"{title}, new")).to_be_visible(timeout=AT_ONCE_MS)
+    expect(ines.locator("#head h2")).to_have_text(f"{title}, new", timeout=WAIT_MS)
+    expect(row(ines, f"{title}, new")).to_be_visible(timeout=WAIT_MS)
     panel(ines, "people").get_by_role("button", name="Leave").click()
     ines.wait_for_url("**/team/")
     expect(row(ines, f"{title}, new")).to_have_count(0)
-    expect(maya.get_by_text("Ines Carvalho left")).to_be_visible(timeout=AT_ONCE_MS)
+    expect(maya.get_by_text("Ines Carvalho left")).to_be_visible(timeout=WAIT_MS)
 
 
 def test_who_wants_it_is_notified_unless_it_is_muted(new_page: NewPage, stack: Stack) -> None:
@@ -234,7 +235,7 @@ def test_colleagues_are_asked_beside_a_ticket_and_the_outcome_is_quoted(
     answer = some("Yes, on Monday")
     say(ines, answer)
     mine = beside.locator("li", has_text=answer)
-    expect(mine).to_contain_text("answered", timeout=AT_ONCE_MS)
+    expect(mine).to_contain_text("answered", timeout=WAIT_MS)
 
     bob = log_in(new_page(), BOB, f"/tickets/{number}/")  # he has no seat, and sees no word
     (pk,) = stack.row("SELECT conversation_id FROM tickets_message WHERE body = %s", answer)
@@ -250,16 +251,16 @@ def test_colleagues_are_asked_beside_a_ticket_and_the_outcome_is_quoted(
     press.dblclick()
     expect(quote).to_contain_text("quoted")
     assert violations(maya) == []
-    expect(said(bob, answer)).to_have_count(1, timeout=AT_ONCE_MS)
+    expect(said(bob, answer)).to_have_count(1, timeout=WAIT_MS)
     expect(said(bob, "I tell her.")).to_have_count(1)
     note = bob.locator(".msg-note", has_text=answer)
     expect(note).to_contain_text("Ines Carvalho said:")
-    expect(his).to_contain_text("quoted", timeout=AT_ONCE_MS)
+    expect(his).to_contain_text("quoted", timeout=WAIT_MS)
 
     his.get_by_role("link").click()
     bob.get_by_role("button", name="Join").click()
     expect(said(bob, answer)).to_be_visible()
-    expect(ines.get_by_text("Bob Okafor joined")).to_be_visible(timeout=AT_ONCE_MS)
+    expect(ines.get_by_text("Bob Okafor joined")).to_be_visible(timeout=WAIT_MS)
     bob.goto("/tickets/?q=" + answer.rpartition(" ")[2])
     hits = bob.get_by_role("list", name="In team chat")
     expect(hits.get_by_role("link")).to_have_count(1)
