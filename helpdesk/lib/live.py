@@ -56,15 +56,12 @@ def rings(groups: Sequence[str], event: Mapping[str, Any]) -> None:
     """As `ring`, for many groups in one trip to Redis."""
     if not groups:
         return
-    layer: Any = get_channel_layer()
+    letter = encode(event)
     try:
         with asking_redis():
-            pipe, letter = (
-                redis_client().pipeline(transaction=False),
-                layer.serialize(envelope(event)),
-            )
+            pipe = redis_client().pipeline(transaction=False)
             for group in groups:
-                pipe.publish(f"{settings.LIVE_PREFIX}__group__{group}", letter)
+                pipe.publish(channel_of(group), letter)
             pipe.execute()
     except AWAY as error:
         log.warning("bell not rung for %s groups: %s", len(groups), error)
