@@ -597,7 +597,7 @@ class DeskConsumer(LiveConsumer):
                 pass  # between us and another socket
             case {"type": "typing.changed", "person": self.viewer.person.pk}:
                 pass
-            case {"type": "mention.posted"}:
+            case {"type": "mention.posted" | "team.changed"}:
                 await self.reply(event)
             case {"type": "presence.changed", "conversation": pk}:
                 await self._tell_present(pk)

@@ -44,7 +44,7 @@ def people(request: DeskRequest, pk: int) -> HttpResponse:
 @require_POST
 @desk_page
 def add(request: DeskRequest, pk: int) -> HttpResponse:
-    form = _valid(AddPeopleForm(request.POST))
+    form = valid(AddPeopleForm(request.POST))
     guests = Guests(
         user_ids=form.cleaned_data["users"],
         team_ids=form.cleaned_data["teams"],
@@ -70,7 +70,7 @@ def remove(request: DeskRequest, pk: int, person: int) -> HttpResponse:
 @require_POST
 @desk_page
 def rank(request: DeskRequest, pk: int, person: int) -> HttpResponse:
-    form = _valid(RankForm(request.POST))
+    form = valid(RankForm(request.POST))
     seats.set_rank(viewer_for(request.user), pk, person, form.cleaned_data["rank"])
     return _again(request, pk)
 
@@ -78,7 +78,7 @@ def rank(request: DeskRequest, pk: int, person: int) -> HttpResponse:
 @require_POST
 @desk_page
 def rename(request: DeskRequest, pk: int) -> HttpResponse:
-    form = _valid(TitleForm(request.POST))
+    form = valid(TitleForm(request.POST))
     seats.rename(viewer_for(request.user), pk, form.cleaned_data["title"])
     return _again(request, pk)
 
@@ -95,19 +95,22 @@ def mute(request: DeskRequest, pk: int) -> HttpResponse:
 def leave(request: DeskRequest, pk: int) -> HttpResponse:
     """Go. Who sees the conversation by its inbox still does."""
     viewer = viewer_for(request.user)
+    channel = access_conversation(viewer, pk).channel
+    is_internal = channel == Conversation.Channel.INTERNAL
     seats.leave(viewer, pk)
     if visible_conversations(viewer).filter(pk=pk).exists():
         return _again(request, pk)
-    response = HttpResponse(status=204) if request.htmx else redirect("tickets:list")
+    away = "chat:team-list" if is_internal else "tickets:list"
+    response = HttpResponse(status=204) if request.htmx else redirect(away)
     if request.htmx:
-        response["HX-Redirect"] = reverse("tickets:list")
+        response["HX-Redirect"] = reverse(away)
     return response
 
 
 @require_POST
 @desk_page
 def new_link(request: DeskRequest, pk: int) -> HttpResponse:
-    form = _valid(LinkForm(request.POST))
+    form = valid(LinkForm(request.POST))
     create_link(viewer_for(request.user), pk, **form.cleaned_data)
     return _again(request, pk)
 
@@ -147,7 +150,8 @@ def _about(viewer: Viewer, conversation: Conversation) -> dict[str, Any]:
         "requester": ticket.requester_id if ticket else None,
         "here": {one.person_id for one in presence.present(conversation.pk) if one.is_here},
         "leads": may_lead(viewer, conversation),
-        "writes": mine is None or mine.rank != Participant.Rank.READER,
+        "adds": not conversation.pair and (mine is None or mine.rank != Participant.Rank.READER),
+        "is_internal": conversation.channel == Conversation.Channel.INTERNAL,
         "colleagues": User.objects.filter(is_active=True)
         .exclude(person__in=inside)
         .select_related("person")
@@ -173,7 +177,7 @@ def _seats(conversation: Conversation) -> QuerySet[Participant]:
     return taken.annotate(address=Subquery(primary.values("address")[:1])).order_by("pk")
 
 
-def _valid(form: Form) -> Form:
+def valid(form: Form) -> Form:
     """The form, if it is filled in well. Raises Refused with what is wrong."""
     if not form.is_valid():
         errors = [str(error) for each in form.errors.values() for error in each]

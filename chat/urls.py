@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from django.urls import include, path
 
-from chat import api, join_views, people_views, views
+from chat import api, join_views, people_views, team_views, views
 
 app_name = "chat"
 
@@ -18,6 +18,21 @@ people = [
     path("links/<uuid:link>/end/", people_views.end_link, name="end-link"),
 ]
 
+team = [
+    path("", team_views.team, name="team-list"),
+    path("new/", team_views.new, name="team-new"),
+    path("direct/", team_views.direct, name="start-direct"),
+    path("group/", team_views.group, name="start-group"),
+    path("<int:pk>/", team_views.conversation, name="team"),
+    path("<int:pk>/timeline/", team_views.timeline, name="team-timeline"),
+    path("<int:pk>/messages/<int:seq>/", team_views.message, name="team-message"),
+    path("<int:pk>/about/", team_views.about, name="team-about"),
+    path("<int:pk>/reply/", team_views.reply, name="team-reply"),
+    path("<int:pk>/seen/", team_views.seen, name="team-seen"),
+    path("<int:pk>/join/", team_views.join, name="team-join"),
+    path("<int:pk>/quote/", team_views.quote, name="team-quote"),
+]
+
 urlpatterns = [
     path("widget.js", views.widget_script, {"name": "widget.js"}, name="script"),
     *(
@@ -26,7 +41,9 @@ urlpatterns = [
         if name != "widget.js"
     ),
     path("tickets/<int:number>/visit/", views.visit, name="visit"),
+    path("tickets/<int:number>/beside/", team_views.beside, name="beside"),
     path("conversations/<int:pk>/people/", include(people)),
+    path("team/", include(team)),
     path("join/<str:token>/", join_views.join_page, name="join"),
     path("demo/", views.demo, name="demo"),
     path("widget/<str:key>/config", api.ConfigView.as_view(), name="config"),

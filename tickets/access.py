@@ -244,6 +244,42 @@ def access_to_invite(viewer: Viewer, pk: int) -> Conversation:
     return access_to_write(viewer, pk)
 
 
+def access_team(viewer: Viewer, pk: int) -> Conversation:
+    """As `access_conversation`, of those among colleagues: without a seat there is none. Raises
+    NotFound."""
+    conversation = access_conversation(viewer, pk)
+    if conversation.channel != Conversation.Channel.INTERNAL:
+        raise NotFound
+    return conversation
+
+
+def side_conversations(viewer: Viewer, ticket: Ticket) -> QuerySet[Conversation]:
+    """What colleagues talk about beside a ticket. Whoever may see the ticket sees that these are
+    there, who is in them and how they stand; what is said there opens by a seat alone."""
+    beside = Conversation.objects.filter(
+        channel=Conversation.Channel.INTERNAL, side_of=ticket.conversation_id
+    )
+    return beside.filter(side_of__ticket__in=visible_tickets(viewer))
+
+
+def joinable_conversations(viewer: Viewer) -> QuerySet[Conversation]:
+    """Those beside the tickets of the viewer's inboxes: who works on a ticket may take a seat
+    there, and a line says so. Not who was removed."""
+    barred = Participant.objects.filter(person=viewer.person, barred=True)
+    return Conversation.objects.filter(
+        channel=Conversation.Channel.INTERNAL,
+        side_of__ticket__inbox__in=visible_inboxes(viewer).values("pk"),
+    ).exclude(Exists(barred.filter(conversation=OuterRef("pk"))))
+
+
+def access_to_join(viewer: Viewer, pk: int, *, lock: bool = False) -> Conversation:
+    """One conversation beside a ticket in which the viewer may take a seat. Raises NotFound."""
+    conversation = _rows(joinable_conversations(viewer), pk, lock=lock).first()
+    if conversation is None:
+        raise NotFound
+    return conversation
+
+
 def may_lead(viewer: Viewer, conversation: Conversation) -> bool:
     """Whether the viewer may remove people, give ranks and rename: staff of the inbox a ticket is
     in, and the owners of a group."""

@@ -507,6 +507,10 @@ class ConversationAdmin(ReadOnly, admin.ModelAdmin[Conversation]):
     inlines = [ParticipantInline, MessageInline]
     show_full_result_count = False
 
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Conversation]:
+        """Not what colleagues say among themselves: that opens by a seat, to nobody else."""
+        return super().get_queryset(request).exclude(channel=Conversation.Channel.INTERNAL)
+
 
 @admin.register(Message)
 class MessageAdmin(ReadOnly, admin.ModelAdmin[Message]):
@@ -517,6 +521,11 @@ class MessageAdmin(ReadOnly, admin.ModelAdmin[Message]):
     date_hierarchy = "created_at"
     exclude = ("search",)
     show_full_result_count = False
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Message]:
+        """As of conversations."""
+        among_us = {"conversation__channel": Conversation.Channel.INTERNAL}
+        return super().get_queryset(request).exclude(**among_us)
 
     @admin.display(description=_("body"))
     def start(self, message: Message) -> str:

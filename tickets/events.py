@@ -7,11 +7,12 @@ numbers only; their pages fetch what they show.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from attachments.links import link_to
 from attachments.models import Attachment
-from helpdesk.lib.live import Bell, ring_on_commit
+from helpdesk.lib.live import Bell, ring_on_commit, rings_on_commit
 from tickets.models import Conversation, Message, Person, Ticket
 
 
@@ -145,6 +146,18 @@ def mentioned(person_id: int, conversation_id: int) -> None:
     """Somebody on staff was named."""
     event = {"type": "mention.posted", "conversation": conversation_id}
     ring_on_commit(person(person_id), event)
+
+
+def team_changed(conversation_id: int, person_ids: Iterable[int]) -> None:
+    """Lists of what these people talk about among colleagues are out of date."""
+    event = {"type": "team.changed", "conversation": conversation_id}
+    rings_on_commit([person(pk) for pk in person_ids], event)
+
+
+def sides_changed(conversation_id: int) -> None:
+    """What colleagues talk about beside this conversation is no longer what its page shows."""
+    event = {"type": "sides.changed", "conversation": conversation_id}
+    ring_on_commit(staff(conversation_id), event)
 
 
 def files_changed(message: Message) -> None:

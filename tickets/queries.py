@@ -292,13 +292,15 @@ def _latest_matches(
     viewer: Viewer, text: str, inbox_ids: Sequence[int] | None
 ) -> dict[int, Message]:
     """The latest message with these words in each of SEARCH_ROWS visible conversations."""
-    query = _search_query(text)
+    query = search_query(text)
     if query is None or not viewer.is_staff:
         return {}
     if inbox_ids is None:
         inbox_ids = list(visible_inboxes(viewer).values_list("pk", flat=True))
     seats = seats_of(viewer).filter(
-        conversation=OuterRef("conversation"), sees_after_seq__lt=OuterRef("seq")
+        conversation=OuterRef("conversation"),
+        conversation__ticket__isnull=False,
+        sees_after_seq__lt=OuterRef("seq"),
     )
     # Inboxes by their ids, not by a subquery: PostgreSQL would join with every ticket there is.
     matches = Message.objects.filter(
@@ -317,7 +319,8 @@ def _with_people(tickets: QuerySet[Ticket]) -> QuerySet[Ticket]:
     return tickets.select_related("requester", "inbox", "assignee__person", "conversation")
 
 
-def _search_query(text: str) -> SearchQuery | None:
+def search_query(text: str) -> SearchQuery | None:
+    """All words of a text, each by its beginning; None if it has none."""
     words = words_of(fold(text[:500])).split()[:12]
     if not words:
         return None

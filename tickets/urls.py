@@ -9,6 +9,7 @@ from tickets.api.uploads import UploadsView, UploadView
 from tickets.views import acts, fragments, mailboxes, me, pages
 from tickets.views.assistant import assistant
 from tickets.views.chats import chats
+from tickets.views.colleagues import colleagues
 from tickets.views.files import file_link, preview_link
 from tickets.views.hooks import mail_hook
 from tickets.views.login import Login
@@ -46,6 +47,7 @@ urlpatterns = [
     path("tickets/deliver/", acts.deliver_all, name="deliver-all"),
     path("tickets/<int:number>/", include(ticket)),
     path("chats/", chats, name="chats"),
+    path("conversations/<int:pk>/colleagues/", colleagues, name="colleagues"),
     path("files/uploads/", UploadsView.as_view(), name="uploads"),
     path("files/uploads/<uuid:uuid>", UploadView.as_view(), name="upload"),
     # With a slash at its end, which no name of a file has.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -50,6 +50,26 @@ def ring(group: str, event: Mapping[str, Any]) -> None:
             redis_client().publish(channel_of(group), encode(event))
     except AWAY as error:
         log.warning("bell not rung for %s: %s", group, error)
+
+
+def rings(groups: Sequence[str], event: Mapping[str, Any]) -> None:
+    """As `ring`, for many groups in one trip to Redis."""
+    if not groups:
+        return
+    letter = encode(event)
+    try:
+        with asking_redis():
+            pipe = redis_client().pipeline(transaction=False)
+            for group in groups:
+                pipe.publish(channel_of(group), letter)
+            pipe.execute()
+    except AWAY as error:
+        log.warning("bell not rung for %s groups: %s", len(groups), error)
+
+
+def rings_on_commit(groups: Sequence[str], event: Mapping[str, Any]) -> None:
+    """As `ring_on_commit`, for many groups."""
+    transaction.on_commit(partial(rings, groups, event), robust=True)
 
 
 def ring_on_commit(group: str, event: Mapping[str, Any]) -> None:

@@ -327,7 +327,7 @@ def test_who_wants_it_is_notified_and_nobody_is_asked_unprompted(
     Customer(stack).says(*words("Heard"))
     maya.wait_for_function("() => window.notices.length === 1")
     tag = maya.evaluate("window.notices[0][1]")
-    assert tag == f"ticket-{stack.row('SELECT max(number) FROM tickets_ticket')[0]}"
+    assert tag == f"/tickets/{stack.row('SELECT max(number) FROM tickets_ticket')[0]}/"
 
 
 def test_away_shows_to_oneself_and_to_colleagues(new_page: NewPage, stack: Stack) -> None:

@@ -26,7 +26,7 @@ from tests import make
 from tests.chat.conftest import Visitor, new_visitor
 from tickets.access import Viewer
 from tickets.models import Inbox, Message, Participant, Team, Ticket, User
-from tickets.operations import assign_ticket, post_note
+from tickets.operations import assign_ticket, post_note, start_group
 from tickets.operations.seats import Guests, add_people, remove_person
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -570,6 +570,24 @@ async def test_one_who_left_the_team_hears_no_later_event(
         assert "message.posted" not in [e["type"] for e in await everything(list_page)]
         await stored(make.say, carol, chat, "Secret too")
         assert await list_page.receive_nothing()
+
+
+async def test_among_colleagues_the_bell_rings_for_those_who_sit_there(
+    alice: Viewer, bob: Viewer, mallory: Viewer
+) -> None:
+    assert bob.user
+    group = await stored(start_group, alice, Guests(user_ids=[bob.user.pk]))
+    async with desk(bob) as his, desk(mallory) as hers:
+        await stored(make.say, alice, group, "Secret")
+        assert await heard_until(his, "team.changed") == {
+            "type": "team.changed",
+            "conversation": group.pk,
+        }
+        await stored(remove_person, alice, group.pk, bob.person.pk)
+        assert await heard_until(his, "team.changed")  # their list goes without it
+        await stored(make.say, alice, group, "Secret too")
+        assert await his.receive_nothing()
+        assert await hers.receive_nothing()
 
 
 async def everything(socket: WebsocketCommunicator) -> list[Any]:

@@ -34,6 +34,7 @@ def test_every_address_of_the_desk_is_in_these_lists() -> None:
     tested |= {path.strip("/").rpartition("/")[2] for path in WRITE}
     tested |= {"file", "preview", "upload", "uploads"}  # in test_files, test_uploads_api
     tested |= {"deliver-all", "leave-out"}  # in test_views_undelivered, test_views_copies
+    tested |= {"colleagues"}  # in test_views_colleagues
     tested |= {"mail_html", "move"}  # in test_mail_html, test_mail_moving
     tested |= {"me", "away", "calls"}  # in test_views_me
     tested |= {"mailboxes", "new-mailbox", "mailbox", "check-mailbox", "mailbox-check"}

@@ -31,6 +31,8 @@ class Conversation(models.Model):
     is_group = models.BooleanField(_("group"), default=False, db_default=False)
     # Rises when somebody loses a seat: who listens since before asks again whether they may.
     seats_version = models.IntegerField(default=0, db_default=0, editable=False)
+    # Of a direct message the two people, by their ids, the older one first: "12-57".
+    pair = models.CharField(max_length=41, null=True, blank=True, editable=False)
     # The conversation that colleagues talk about in this one, beside it.
     side_of = models.ForeignKey(
         "self",
@@ -64,6 +66,11 @@ class Conversation(models.Model):
                 fields=["opened_with"],
                 condition=Q(opened_with__isnull=False),
                 name="conversation_opened_once",
+            ),
+            models.UniqueConstraint(
+                fields=["pair"],
+                condition=Q(pair__isnull=False),
+                name="conversation_pair_once",
             ),
             models.CheckConstraint(
                 condition=Q(last_public_seq__lte=F("last_seq")),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from uuid import UUID
 
@@ -26,7 +26,14 @@ from tickets.operations.copies import (
     put_in_copy,
     queue_blind_copies,
 )
-from tickets.operations.files import check_limits, read_files, show_files, uploaded_files
+from tickets.operations.files import (
+    FILES_MAX,
+    check_limits,
+    check_number,
+    read_files,
+    show_files,
+    uploaded_files,
+)
 from tickets.operations.mentions import note_mentions
 from tickets.operations.related import hold_address
 from tickets.operations.timeline import (
@@ -36,6 +43,7 @@ from tickets.operations.timeline import (
     open_ticket,
     queue_emails,
     sets_handler,
+    tell_team,
     ticket_hears,
     ticket_of,
 )
@@ -155,12 +163,16 @@ def _reply(
         _take(ticket, viewer)
     if ticket is not None and attached:
         check_limits(ticket.inbox, attached)
+    if ticket is None:
+        check_number(attached, FILES_MAX)
     typed = put_in_copy(check_may_copy(ticket, viewer), viewer, copies.cc) if copies else {}
     _append(conversation, message, attached)
     note_mentions(viewer, conversation, message)
     if ticket is not None:
         ticket_hears(ticket, message, role=role)
         announce(ticket, message, role=role)
+    else:
+        tell_team(conversation)
     if viewer.is_staff or via != Message.Via.EMAIL:
         # A mail has reached the people it was addressed to already.
         queue_emails(message, typed)
@@ -177,10 +189,12 @@ def post_note(
     via: str,
     client_token: UUID | None = None,
     files: Sequence[UUID] = (),
+    sources: Sequence[Mapping[str, str | int]] = (),
 ) -> Message:
     """Write something that only staff can read. It has no road to the outbox.
 
-    Same rules for `body`, `files` and `client_token` as `post_reply`. Raises as `post_reply` does,
+    Same rules for `body`, `files` and `client_token` as `post_reply`. `sources` are where it is
+    from, each with `title` and `url`. Raises as `post_reply` does,
     and Refused if the viewer is not staff.
     """
     if not viewer.is_staff:
@@ -199,6 +213,7 @@ def post_note(
             body=body,
             client_token=client_token,
             file_count=len(attached),
+            sources=[dict(source) for source in sources],
         )
         _append(conversation, note, attached)
         note_mentions(viewer, conversation, note)

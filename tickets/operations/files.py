@@ -17,6 +17,7 @@ from tickets import events
 from tickets.access import Viewer, owner_of
 from tickets.models import Inbox, Message, MessageFile
 
+FILES_MAX = 15  # at once, where no inbox says how many
 CHECKS_AT_ONCE = 2
 _looking = threading.BoundedSemaphore(CHECKS_AT_ONCE)
 
@@ -29,19 +30,24 @@ def uploaded_files(viewer: Viewer, uuids: Sequence[UUID]) -> list[Attachment]:
 
 def check_limits(inbox: Inbox, files: Sequence[Attachment]) -> None:
     """Raises Refused with a sentence for too many files or too large ones."""
-    if len(files) > inbox.files_max:
-        raise Refused(
-            ngettext(
-                "At most %(limit)s file can be sent at once.",
-                "At most %(limit)s files can be sent at once.",
-                inbox.files_max,
-            )
-            % {"limit": inbox.files_max}
-        )
+    check_number(files, inbox.files_max)
     for file in files:
         if file.stored.size_bytes > inbox.file_max_bytes:
             sentence = uploads.too_large(file.stored.size_bytes, inbox.file_max_bytes)
             raise Refused(f"{file.name}: {sentence}")
+
+
+def check_number(files: Sequence[Attachment], most: int) -> None:
+    """Raises Refused with a sentence for more files than that."""
+    if len(files) > most:
+        raise Refused(
+            ngettext(
+                "At most %(limit)s file can be sent at once.",
+                "At most %(limit)s files can be sent at once.",
+                most,
+            )
+            % {"limit": most}
+        )
 
 
 def show_files(message: Message, files: Sequence[Attachment]) -> None:

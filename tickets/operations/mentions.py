@@ -22,16 +22,16 @@ def note_mentions(viewer: Viewer, conversation: Conversation, message: Message) 
     them know. The caller has just written the message, in this transaction."""
     if not viewer.is_staff or "@" not in message.body:
         return
-    ticket = Ticket.objects.filter(conversation=conversation).select_related("inbox").first()
-    people = named_in(message.body, _around(conversation, ticket))
+    people = named_in(message.body, may_be_named(conversation))
     people = [one for one in people if one.pk != viewer.person.pk][:NAMED_MAX]
     Mention.objects.bulk_create(Mention(message=message, person=one) for one in people)
     for one in people:
         events.mentioned(one.pk, conversation.pk)
 
 
-def _around(conversation: Conversation, ticket: Ticket | None) -> list[Person]:
+def may_be_named(conversation: Conversation) -> list[Person]:
     """Staff who see it: by its inbox, or by a seat."""
+    ticket = Ticket.objects.filter(conversation=conversation).select_related("inbox").first()
     seats = Participant.objects.filter(
         conversation=conversation, role=Participant.Role.STAFF, left_at=None
     )

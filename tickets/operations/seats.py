@@ -26,7 +26,7 @@ from tickets.models.conversations import TITLE_MAX_CHARS
 from tickets.operations.inviting import invite, withdraw_invitation
 from tickets.operations.people import checked_address, person_at
 from tickets.operations.related import hold_address
-from tickets.operations.timeline import record_change, ticket_of
+from tickets.operations.timeline import record_change, tell_team, ticket_of
 
 SEATS_MAX = 200  # people in a conversation at once
 GROUPS_MAX = 50  # groups a person is in at once
@@ -65,8 +65,8 @@ def add_people(
     call changes nothing.
 
     Raises NotFound, and Refused for an address nobody can be reached at, for customers in a group
-    of colleagues and where the inbox has no address, for somebody who is in GROUPS_MAX groups, and
-    beyond SEATS_MAX.
+    of colleagues and where the inbox has no address, for a third in a direct message, for somebody
+    who is in GROUPS_MAX groups, and beyond SEATS_MAX.
     """
     if not guests:
         raise Refused(_("Choose somebody to add, or write an address."))
@@ -77,6 +77,8 @@ def add_people(
         if addresses:  # before the conversation, as whoever files a mail does
             hold_address(*addresses)
         conversation = access_to_invite(viewer, conversation_id)
+        if conversation.pair:
+            raise Refused(_("A direct message is between two. Start a group for more."))
         if addresses:
             _check_reaches_mail(conversation)
         typed: dict[Person, str] = {}
@@ -84,7 +86,7 @@ def add_people(
             typed.setdefault(person_at(one), one)
         return seat_people(
             conversation,
-            [*_colleagues(guests), *typed],
+            [*colleagues(guests), *typed],
             by=viewer.person,
             sees_all=sees_all,
             rank=rank,
@@ -104,7 +106,8 @@ def _check_reaches_mail(conversation: Conversation) -> None:
         )
 
 
-def _colleagues(guests: Guests) -> list[Person]:
+def colleagues(guests: Guests) -> list[Person]:
+    """Those who are named by their logins or by their teams, and still work here."""
     users = User.objects.filter(
         Q(pk__in=guests.user_ids) | Q(teams__in=guests.team_ids), is_active=True
     )
@@ -134,8 +137,9 @@ def seat_people(
     if not new:
         return []
     _check_room(taken + len(new))
-    for person in new:
-        _check_groups(person)
+    if conversation.side_of_id is None:  # those beside a ticket end with it
+        for person in new:
+            check_groups(person)
     quiet = {person.pk for person in new if person.pk in seats and seats[person.pk].muted}
     start = 0 if sees_all else conversation.last_seq
     _becomes_group(conversation)
@@ -187,8 +191,14 @@ def _check_room(seats: int) -> None:
         )
 
 
-def _check_groups(person: Person) -> None:
-    groups = Participant.objects.filter(person=person, left_at=None, conversation__is_group=True)
+def check_groups(person: Person) -> None:
+    """Raises Refused for who is in GROUPS_MAX groups. Those beside a ticket do not count."""
+    groups = Participant.objects.filter(
+        person=person,
+        left_at=None,
+        conversation__is_group=True,
+        conversation__side_of=None,
+    )
     if groups.count() >= GROUPS_MAX:
         raise Refused(
             ngettext(
@@ -229,12 +239,14 @@ def remove_person(viewer: Viewer, conversation_id: int, person_id: int) -> Parti
 
 def leave(viewer: Viewer, conversation_id: int) -> None:
     """Go, of one's own will. A second call changes nothing. Raises NotFound, and Refused for the
-    one whose ticket it is: staff could not answer them any more."""
+    one whose ticket it is: staff could not answer them any more; and for a direct message."""
     with transaction.atomic():
         conversation = access_conversation(viewer, conversation_id, lock=True)
         seat = conversation.participants.filter(person=viewer.person, left_at=None).first()
         if seat is None:
             return
+        if conversation.pair:
+            raise Refused(_("A direct message stays with both. Mute it instead."))
         ticket = ticket_of(conversation)
         if ticket is not None and ticket.requester_id == viewer.person.pk:
             raise Refused(_("You began this conversation. End it instead of leaving it."))
@@ -295,6 +307,8 @@ def mute(viewer: Viewer, conversation_id: int, *, muted: bool) -> None:
     )
     if not seats.update(muted=muted):
         raise NotFound
+    if conversation.channel == Conversation.Channel.INTERNAL:
+        events.team_changed(conversation.pk, [viewer.person.pk])
 
 
 def rename(viewer: Viewer, conversation_id: int, title: str) -> Conversation:
@@ -302,9 +316,7 @@ def rename(viewer: Viewer, conversation_id: int, title: str) -> Conversation:
 
     Raises NotFound, and Refused for who may not, and for more than TITLE_MAX_CHARS.
     """
-    title = " ".join(clean(title).split())
-    if len(title) > TITLE_MAX_CHARS:
-        raise Refused(_("A name has at most %(limit)s characters.") % {"limit": TITLE_MAX_CHARS})
+    title = checked_title(title)
     with transaction.atomic():
         conversation = access_to_write(viewer, conversation_id)
         _check_leads(viewer, conversation)
@@ -315,6 +327,14 @@ def rename(viewer: Viewer, conversation_id: int, title: str) -> Conversation:
         record_change(conversation, "title", old, title, author=viewer.person, public=True)
         _people_changed(conversation)
         return conversation
+
+
+def checked_title(title: str) -> str:
+    """The name as it will be stored. Raises Refused for more than TITLE_MAX_CHARS."""
+    title = " ".join(clean(title).split())
+    if len(title) > TITLE_MAX_CHARS:
+        raise Refused(_("A name has at most %(limit)s characters.") % {"limit": TITLE_MAX_CHARS})
+    return title
 
 
 def _led(viewer: Viewer, conversation_id: int, person_id: int) -> tuple[Conversation, Participant]:
@@ -342,6 +362,8 @@ def _loses_seat(conversation: Conversation, seat: Participant) -> None:
     conversation.seats_version += 1
     conversation.save(update_fields=["seats_version"])
     events.seat_lost(conversation, seat.person_id)
+    if conversation.channel == Conversation.Channel.INTERNAL:
+        events.team_changed(conversation.pk, [seat.person_id])
     _people_changed(conversation)
 
 
@@ -350,6 +372,7 @@ def _people_changed(conversation: Conversation) -> None:
     ticket = ticket_of(conversation)
     if ticket is not None:
         events.ticket_changed(ticket)
+    tell_team(conversation)
 
 
 def members(conversation: Conversation) -> list[Participant]:

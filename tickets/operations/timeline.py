@@ -281,6 +281,17 @@ def ticket_reopens(ticket: Ticket, *, reason: str) -> None:
     events.ticket_changed(ticket)
 
 
+def tell_team(conversation: Conversation) -> None:
+    """Something is new among colleagues: the lists of those who sit there, and the ticket that it
+    is beside, are out of date. Other conversations have tickets for that."""
+    if conversation.channel != Conversation.Channel.INTERNAL:
+        return
+    seats = Participant.objects.filter(conversation=conversation, left_at=None)
+    events.team_changed(conversation.pk, seats.values_list("person", flat=True))
+    if conversation.side_of_id is not None:
+        events.sides_changed(conversation.side_of_id)
+
+
 def line_of(message: Message) -> str:
     """A message on one line of a list: its words, or the names of its files."""
     if message.body or not message.file_count:

@@ -96,7 +96,8 @@ def words(entry: Entry) -> SafeString:
     """What an entry says. Staff write Markdown and it is shown as its mail shows it; a mail that
     came, what a customer wrote, and a chat, whose other side shows no Markdown, are as typed."""
     message = entry.message
-    if entry.role == "customer" or entry.is_bubble or message.via == Message.Via.EMAIL:
+    is_plain = entry.is_bubble and not entry.among_us
+    if entry.role == "customer" or is_plain or message.via == Message.Via.EMAIL:
         return linebreaks_filter(linked(message.body))
     pictures = [file for file in entry.files if file.kind == "image" and not file.closed]
     return words_as_html(message.body, {str(file.uuid): file.address for file in pictures})

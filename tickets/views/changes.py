@@ -96,6 +96,10 @@ def change_sentence(message: Message, viewer: Viewer) -> SafeString:
             return format_html(_("{who} marked a mail as spam"), who=_name(address))
         case {"field": "delivery", "address": str(address)}:
             return format_html(_("A mail to {address} bounced"), address=_name(address))
+        case {"field": "member", "new": str(new)} if message.author and new == message.author.name:
+            return format_html(_("{who} joined"), who=who)
+        case {"field": "side", "new": str(new)}:
+            return format_html(_("{who} asked {new} among colleagues"), who=who, new=_name(new))
         case {"field": "member", "new": str(new)}:
             return format_html(_("{who} added {new}"), who=who, new=_name(new))
         case {"field": "member", "old": str(old)}:
@@ -147,7 +151,7 @@ def change_icon(message: Message) -> str:
             return "star"
         case {"field": "assignee" | "identity"}:
             return "user-check"
-        case {"field": "team"}:
+        case {"field": "team" | "side"}:
             return "users"
         case {"field": "member" | "joined" | "left" | "rank"}:
             return "user-plus"

@@ -133,6 +133,7 @@ class Entry:
     log: list[Log] = field(default_factory=list)  # what became of each of its mails
     can_be_taken_back: bool = False  # none of its mails has begun to leave
     marks: list[ReadMark] = field(default_factory=list)  # who has read it, and nothing after it
+    among_us: bool = False  # colleagues among themselves, whose Markdown both sides see
 
     @property
     def is_pending(self) -> bool:
@@ -206,11 +207,16 @@ class Timeline:
     ends_day: date | None = None  # the day line that follows the last entry
 
 
-def latest_entries(viewer: Viewer, conversation: Conversation, *, unread: bool) -> Timeline:
-    """The end of a timeline, PAGE_ENTRIES long, with the line above what is unread."""
+def latest_entries(
+    viewer: Viewer, conversation: Conversation, *, unread: bool = False, read_seq: int | None = None
+) -> Timeline:
+    """The end of a timeline, PAGE_ENTRIES long, with the line above what is unread: by the desk, or
+    by the viewer, who among colleagues has read up to `read_seq`."""
     timeline = earlier_entries(viewer, conversation, before=conversation.last_seq + 1)
     if unread:
         _mark_new(timeline)
+    if read_seq is not None:
+        _mark_unread(timeline, read_seq)
     return timeline
 
 
@@ -304,13 +310,14 @@ def _entries(
 def _entry(viewer: Viewer, conversation: Conversation, message: Message) -> Entry:
     is_reply = message.kind == Message.Kind.REPLY
     is_change = message.kind == Message.Kind.CHANGE
+    among_us = conversation.channel == Conversation.Channel.INTERNAL
+    is_chat = among_us or conversation.channel == Conversation.Channel.CHAT
     return Entry(
         message=message,
         role=role_of(message.author) if message.author else "",
         is_mine=message.author_id == viewer.person.pk,
-        is_bubble=is_reply
-        and conversation.channel == Conversation.Channel.CHAT
-        and message.via != Message.Via.EMAIL,
+        is_bubble=is_reply and is_chat and message.via != Message.Via.EMAIL,
+        among_us=among_us,
         deliveries=deliveries(vars(message)["mails"]),
         files=[_shown(message, file) for file in vars(message)["shown_files"]],
         sentence=change_sentence(message, viewer) if is_change else "",
@@ -379,6 +386,15 @@ def _mark_new(timeline: Timeline) -> None:
     if first is not None and first is not timeline.entries[0]:
         first.is_new = True
         first.continues = False
+
+
+def _mark_unread(timeline: Timeline, read_seq: int) -> None:
+    """Draw the line above the first thing that somebody else has said after `read_seq`."""
+    for entry in timeline.entries[1:]:
+        is_reply = entry.message.kind == Message.Kind.REPLY
+        if is_reply and not entry.is_mine and entry.message.seq > read_seq:
+            entry.is_new, entry.continues = True, False
+            return
 
 
 def deliveries(mails: list[dict[str, Any]]) -> list[Delivery]:

@@ -35,6 +35,7 @@ from tickets.queries import (
     unseen_mentions,
     with_undelivered,
 )
+from tickets.team_queries import loud_seats, search_team, team_seats
 
 P = ParamSpec("P")
 
@@ -183,7 +184,7 @@ def frame(viewer: Viewer, request: HttpRequest) -> dict[str, Any]:
         count = around["inbox_counts"].get(place.inbox.pk, 0)
     else:
         count = around["counts"].get(place.view) if place.words is None else None
-    return around | {"place": place, "place_count": count} | rows(viewer, place, request, inboxes)
+    return around | {"place": place, "place_count": count} | rows(viewer, place, request, around)
 
 
 def nav(viewer: Viewer) -> dict[str, Any]:
@@ -196,6 +197,7 @@ def nav(viewer: Viewer) -> dict[str, Any]:
         "unassigned": counts.unassigned,
         "open": counts.open,
         "mentions": vars(inboxes[0])["mentions"] if inboxes else 0,
+        "team": vars(inboxes[0])["team"] if inboxes else loud_seats(viewer).count(),
         "waiting": counts.waiting,
         "undelivered": sum(vars(inbox)["undelivered"] for inbox in inboxes),
     }
@@ -214,6 +216,7 @@ def nav(viewer: Viewer) -> dict[str, Any]:
         ],
         "alarms": alarms,
         "counts": numbers,
+        "team_ids": vars(inboxes[0])["team_ids"] if inboxes else None,
         "inbox_counts": counts.by_inbox,
     }
 
@@ -249,6 +252,8 @@ def _around(viewer: Viewer) -> tuple[Desk, list[Inbox], list[Alarm]]:
         "alarms": ArraySubquery(alarms),
         "undelivered": _count(with_undelivered(here)),
         "mentions": _mentions(viewer),
+        "team": _unread_team(viewer),
+        "team_ids": ArraySubquery(team_seats(viewer).values("conversation")),
         "live": _count(here.filter(status=Ticket.Status.OPEN, live=True)),
     }
     inboxes: list[Inbox] = [*visible_inboxes(viewer).annotate(**around)]
@@ -262,10 +267,20 @@ def _around(viewer: Viewer) -> tuple[Desk, list[Inbox], list[Alarm]]:
 
 
 def _mentions(viewer: Viewer) -> Coalesce:
-    """How many conversations name the viewer in what they have not read."""
-    named = unseen_mentions(viewer).order_by().values("person")
-    counted = named.annotate(count=Count("message__conversation", distinct=True))
+    """How many tickets name the viewer in what they have not read."""
+    named = unseen_mentions(viewer).filter(message__conversation__ticket__isnull=False)
+    counted = (
+        named.order_by()
+        .values("person")
+        .annotate(count=Count("message__conversation", distinct=True))
+    )
     return Coalesce(Subquery(counted.values("count")), 0)
+
+
+def _unread_team(viewer: Viewer) -> Coalesce:
+    """In how many conversations colleagues have said something that the viewer has not read."""
+    unread = loud_seats(viewer).order_by().values("person").annotate(count=Count("*"))
+    return Coalesce(Subquery(unread.values("count")), 0)
 
 
 def _count(tickets: QuerySet[Ticket]) -> Coalesce:
@@ -274,11 +289,15 @@ def _count(tickets: QuerySet[Ticket]) -> Coalesce:
 
 
 def rows(
-    viewer: Viewer, place: Place, request: HttpRequest, inboxes: list[Inbox]
+    viewer: Viewer, place: Place, request: HttpRequest, around: dict[str, Any]
 ) -> dict[str, Any]:
     """The rows of a place, and the address of those below them."""
     if place.words is not None:
-        return {"hits": search_tickets(viewer, place.words, [inbox.pk for inbox in inboxes])}
+        inbox_ids = [each["inbox"].pk for each in around["inboxes"]]
+        return {
+            "hits": search_tickets(viewer, place.words, inbox_ids),
+            "team_hits": search_team(viewer, place.words, around["team_ids"]),
+        }
     after = cursor_of(request)
     page = list_tickets(
         viewer, place.view, inbox=place.inbox, after=after, rows=shown_rows(request)

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.contrib import messages
 from django.http import HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from helpdesk.lib.errors import Refused
 from tickets.access import viewer_for
 from tickets.operations.me import save_signature, set_away
+from tickets.operations.timeline import line_of
 from tickets.queries import calls_for
+from tickets.team_queries import team_calls
 from tickets.views.frame import DeskRequest, desk_page, nav
 
 
@@ -49,13 +54,24 @@ def away(request: DeskRequest) -> HttpResponse:
 @desk_page
 def calls(request: DeskRequest) -> HttpResponse:
     """What asks for this person now, for a page that tells them so."""
-    found = [
+    viewer = viewer_for(request.user)
+    found: list[dict[str, Any]] = [
         {
             "number": ticket.number,
+            "address": reverse("tickets:ticket", args=[ticket.number]),
             "name": str(ticket.requester),
             "text": ticket.last_preview,
             "at": ticket.last_message_at.isoformat(),
         }
-        for ticket in calls_for(viewer_for(request.user))
+        for ticket in calls_for(viewer)
+    ]
+    found += [
+        {
+            "address": reverse("chat:team", args=[row.conversation.pk]),
+            "name": str(message.author) if row.other else f"{message.author} · {row.title}",
+            "text": line_of(message),
+            "at": message.created_at.isoformat(),
+        }
+        for row, message in team_calls(viewer)
     ]
     return JsonResponse({"calls": found})

@@ -36,6 +36,7 @@ def problems() -> Iterator[str]:
     yield from _gaps()
     yield from _strangers()
     yield from _leaks()
+    yield from _among_colleagues()
     yield from _miscounts()
     yield from _lost_bytes()
     yield from _forgotten_files()
@@ -73,6 +74,20 @@ def _leaks() -> Iterator[str]:
     leaving = OutgoingEmail.objects.exclude(message__audience=Message.Audience.EVERYONE)
     for outgoing in leaving.iterator():
         yield f"outgoing email {outgoing.pk}: what is for staff is about to leave the desk"
+
+
+def _among_colleagues() -> Iterator[str]:
+    internal = Conversation.objects.filter(channel=Conversation.Channel.INTERNAL)
+    for row in internal.filter(ticket__isnull=False):
+        yield f"conversation {row.pk}: it is among colleagues, and has a ticket"
+    outsiders = Participant.objects.exclude(role=Participant.Role.STAFF)
+    for seat in outsiders.filter(conversation__in=internal):
+        yield f"conversation {seat.conversation_id}: it is among colleagues, and has a customer"
+    seated = internal.filter(pair__isnull=False).annotate(
+        seats=Count("participants", filter=Q(participants__left_at=None))
+    )
+    for row in seated.exclude(seats=2):
+        yield f"conversation {row.pk}: a direct message of {vars(row)['seats']}"
 
 
 def _miscounts() -> Iterator[str]:

@@ -7,7 +7,7 @@
 
 import { keepUploads, takeFiles } from "../js/uploads.js";
 import { keepGuard } from "./guard.js";
-import { ask, csrfToken } from "./parts.js";
+import { ask, csrfToken, keyOf } from "./parts.js";
 
 const KEEP_AFTER_MS = 250;
 const TYPING_EVERY_MS = 2_500;
@@ -22,7 +22,7 @@ export function keepComposer(pane, live, { signal, onSent, onMovedOn, store = lo
   const box = form.querySelector("[data-body]");
   const errorBox = form.querySelector("[data-composer-error]");
   const conversation = Number(pane.dataset.conversation);
-  const key = draftKey(pane.dataset.ticket);
+  const key = draftKey(keyOf(pane));
   const words = (name) => pane.querySelector(`[data-words="${name}"]`).content.textContent;
   const kind = () => form.elements.kind.value;
   const most = () => Number(form.dataset.most);
@@ -73,7 +73,7 @@ export function keepComposer(pane, live, { signal, onSent, onMovedOn, store = lo
   };
   const isEmpty = ({ body, files }) => !body.trim() && !files.length;
   const guard = keepGuard(pane, {
-    from: Number(form.elements.seen_seq.value),
+    from: Number(form.elements.seen_seq?.value),
     words,
     onSeen() {
       onMovedOn();
@@ -85,7 +85,7 @@ export function keepComposer(pane, live, { signal, onSent, onMovedOn, store = lo
 
   const files = keepUploads({
     address,
-    begin: () => `${address}?inbox=${inbox}`,
+    begin: () => (inbox ? `${address}?inbox=${inbox}` : address),
     headers: () => ({ "X-CSRFToken": csrfToken() }),
     list: form.querySelector("[data-files]"),
     words: uploadWords(words),
@@ -324,7 +324,9 @@ export function keepComposer(pane, live, { signal, onSent, onMovedOn, store = lo
       guard.heard(seq, isEmpty(draft()) ? [] : names);
       if (isEmpty(draft())) guard.pass();
     },
-    write(as) {
+    write(wanted) {
+      // Colleagues among themselves write no notes.
+      const as = form.querySelector(`[data-send="${wanted}"]`) ? wanted : "reply";
       // What waits for its files was sent as what it was then.
       if (whenReady && kind() !== as) say("");
       whenReady &&= kind() === as;
@@ -365,8 +367,8 @@ export function uploadWords(words) {
 // Drafts belong to the person who wrote them; they go when that person signs out.
 const DRAFT = "draft:";
 
-export function draftKey(number) {
-  return `${DRAFT}${document.body.dataset.person}:${number}`;
+export function draftKey(name) {
+  return `${DRAFT}${document.body.dataset.person}:${name}`;
 }
 
 export function forgetDrafts(store = localStorage) {

@@ -8,6 +8,7 @@ import { keepList, markCurrent } from "./list.js";
 import { lightbox } from "./lightbox.js";
 import { openLive } from "./live.js";
 import { mailFrames } from "./mail_frame.js";
+import { keepMentions } from "./mentions.js";
 import { keepNewTicket } from "./new_ticket.js";
 import { keepNotices } from "./notices.js";
 import { parse, replaceParts, sentenceOf } from "./parts.js";
@@ -39,19 +40,23 @@ function keepPane(pane, signal) {
     onTakenBack: (draft) => composer?.takeBack(draft),
     onRefused: (sentence) => composer?.say(sentence),
   });
-  composer = keepComposer(pane, live, {
-    signal,
-    onSent() {
-      timeline.toEnd();
-      timeline.grow();
-    },
-    onMovedOn: timeline.grow,
-  });
+  // Who may only read has none.
+  if (pane.querySelector("[data-composer]")) {
+    composer = keepComposer(pane, live, {
+      signal,
+      onSent() {
+        timeline.toEnd();
+        timeline.grow();
+      },
+      onMovedOn: timeline.grow,
+    });
+    keepMentions(pane, { signal });
+  }
   live.on(
     "gone",
     ({ conversation }) => {
       if (conversation !== Number(pane.dataset.conversation)) return;
-      composer.say(pane.querySelector('[data-words="away"]').content.textContent);
+      composer?.say(pane.querySelector('[data-words="away"]').content.textContent);
     },
     signal,
   );
@@ -66,7 +71,7 @@ function openTicket(pane) {
   leave.abort();
   leave = new AbortController();
   composer = null;
-  if (!pane?.dataset.ticket) {
+  if (!pane?.dataset.conversation) {
     live.watch([]);
     return;
   }

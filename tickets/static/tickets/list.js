@@ -2,7 +2,7 @@
 //
 // <section data-list="/tickets/?view=open">
 
-import { ask, inTurn, parse, replaceParts } from "./parts.js";
+import { ask, inTurn, keyOf, parse, replaceParts } from "./parts.js";
 
 // At most one refresh in this time, however busy the desk is.
 const PAUSE_MS = 400;
@@ -28,7 +28,7 @@ export function keepList(live) {
     await new Promise((done) => setTimeout(done, PAUSE_MS));
   });
 
-  for (const type of ["ticket.changed", "mention.posted"]) {
+  for (const type of ["ticket.changed", "mention.posted", "team.changed"]) {
     live.on(type, () => {
       if (!document.hidden) refresh();
     });
@@ -36,11 +36,11 @@ export function keepList(live) {
   live.catchUp(refresh);
 }
 
-// The row of the ticket that is open beside the list.
+// The row of the conversation that is open beside the list.
 export function markCurrent(root = document) {
-  const number = document.getElementById("ticket")?.dataset.ticket;
+  const pane = document.getElementById("ticket");
   for (const row of root.querySelectorAll("[data-rows] > .row")) {
-    if (row.id === `row-${number}`) row.setAttribute("aria-current", "true");
+    if (pane?.dataset.conversation && row.id === `row-${keyOf(pane)}`) row.setAttribute("aria-current", "true");
     else row.removeAttribute("aria-current");
   }
 }

@@ -12,7 +12,7 @@ const SOUND = "notices:sound";
 const RANG = "notices:rang"; // by which tab whatsoever
 
 export function keepNotices(live, { address, store = localStorage }) {
-  const known = new Map(); // ticket → when its last message came
+  const known = new Map(); // address → when its last message came
   let isFirst = true;
   let count = 0;
 
@@ -23,17 +23,17 @@ export function keepNotices(live, { address, store = localStorage }) {
   };
   new MutationObserver(showCount).observe(document.head, { childList: true, subtree: true });
 
-  const tell = ({ number, name, text, at }) => {
+  const tell = ({ address, name, text, at }) => {
     if (document.hasFocus()) return;
-    const once = `${number} ${at}`;
+    const once = `${address} ${at}`;
     if (store.getItem(RANG) !== once && store.getItem(SOUND) === "on") beep();
     store.setItem(RANG, once);
     if (store.getItem(NOTIFY) !== "on" || Notification.permission !== "granted") return;
     // Of several tabs the browser shows one, by the tag.
-    const notice = new Notification(name, { body: text, tag: `ticket-${number}` });
+    const notice = new Notification(name, { body: text, tag: address });
     notice.onclick = () => {
       focus();
-      location.assign(`/tickets/${number}/`);
+      location.assign(address);
     };
   };
 
@@ -43,8 +43,8 @@ export function keepNotices(live, { address, store = localStorage }) {
       count = calls.length;
       showCount();
       for (const call of calls) {
-        const before = known.get(call.number);
-        known.set(call.number, call.at);
+        const before = known.get(call.address);
+        known.set(call.address, call.at);
         if (!isFirst && (!before || before < call.at)) tell(call);
       }
       isFirst = false;
@@ -55,6 +55,7 @@ export function keepNotices(live, { address, store = localStorage }) {
     await new Promise((done) => setTimeout(done, PAUSE_MS));
   });
   live.on("ticket.changed", refresh);
+  live.on("team.changed", refresh);
   live.on("ready", refresh);
   live.catchUp(refresh);
 

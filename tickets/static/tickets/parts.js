@@ -33,6 +33,11 @@ export function sentenceOf(html) {
   return parse(html).querySelector("[data-sentence]")?.textContent.trim() ?? "";
 }
 
+// What a conversation on the page is called by its row and its draft.
+export function keyOf(pane) {
+  return pane.dataset.ticket ?? `c${pane.dataset.conversation}`;
+}
+
 export function parse(html) {
   return new DOMParser().parseFromString(html, "text/html").body;
 }

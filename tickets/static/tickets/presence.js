@@ -37,6 +37,7 @@ export function keepPresence(pane, live, { signal }) {
 
   const showCustomer = () => {
     const place = pane.querySelector("[data-here]");
+    if (!place) return; // no customer in it
     const known = customers.find(({ person }) => person === Number(place.dataset.here));
     place.hidden = !known;
     if (!known) return;

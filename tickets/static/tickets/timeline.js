@@ -37,6 +37,8 @@ export function keepTimeline(pane, live, { signal, onEntries, onTakenBack, onRef
         );
         if (fresh.some(({ dataset }) => dataset.byCustomer || dataset.replyBy)) unseen = true;
         if (fresh.length) onEntries(fresh);
+        // Who has read the end, and what there is to quote.
+        if (fresh.length && pane.querySelector('[data-part="read"], #quote')) refreshAbout();
       }
       await see();
     } catch (error) {
@@ -69,6 +71,7 @@ export function keepTimeline(pane, live, { signal, onEntries, onTakenBack, onRef
 
   // Who has read how far; the server knows where each mark stands.
   const refreshMarks = inTurn(async () => {
+    if (!pane.dataset.ticket) return; // colleagues among themselves: a part of the page says it
     try {
       const response = await ask(`${address}marks/`, { signal });
       const fresh = [...parse(await response.text()).children];
@@ -108,16 +111,19 @@ export function keepTimeline(pane, live, { signal, onEntries, onTakenBack, onRef
   });
 
   // Part by part: somebody may have a menu open there, or be filling in a form.
-  const refreshPeople = inTurn(async () => {
-    const panel = pane.querySelector('[data-panel="people"]');
-    if (!panel) return;
-    try {
-      const response = await ask(panel.getAttribute("hx-get"), { signal });
-      if (!signal.aborted) replaceParts(parse(await response.text()), panel);
-    } catch (error) {
-      fail(error);
-    }
-  });
+  const refreshing = (name) =>
+    inTurn(async () => {
+      const panel = pane.querySelector(`[data-panel="${name}"]`);
+      if (!panel) return;
+      try {
+        const response = await ask(panel.getAttribute("hx-get"), { signal });
+        if (!signal.aborted) replaceParts(parse(await response.text()), panel);
+      } catch (error) {
+        fail(error);
+      }
+    });
+  const refreshPeople = refreshing("people");
+  const refreshBeside = refreshing("beside");
 
   const takeBack = async (form) => {
     try {
@@ -181,9 +187,14 @@ export function keepTimeline(pane, live, { signal, onEntries, onTakenBack, onRef
   onMine("people.changed", () => {
     refreshPeople();
     refreshMarks();
+    if (!pane.dataset.ticket) refreshAbout();
   });
-  onMine("seen.changed", refreshMarks);
-  onMine("got.changed", refreshMarks);
+  onMine("seen.changed", () => {
+    refreshMarks();
+    if (pane.querySelector('[data-part="read"]')) refreshAbout();
+  });
+  onMine("got.changed", () => refreshMarks());
+  onMine("sides.changed", () => refreshBeside());
   live.on(
     "ticket.changed",
     ({ number }) => {
@@ -196,6 +207,7 @@ export function keepTimeline(pane, live, { signal, onEntries, onTakenBack, onRef
     refreshAbout();
     refreshPeople();
     refreshMarks();
+    refreshBeside();
     const pending = [...list.querySelectorAll("[data-pending]")].slice(-RECENT_PENDING);
     for (const entry of pending) reload(entry.dataset.seq);
   }, signal);
