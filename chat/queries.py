@@ -174,9 +174,11 @@ class VisitCard:
 
 
 def visit_card(ticket: Ticket) -> VisitCard | None:
-    """None for a chat that no browser has a session in."""
+    """None for a chat that no browser has a session in. One that was merged into it may not have
+    come here yet."""
+    chats = [ticket.conversation_id, *ticket.conversation.merged_from]
     session = (
-        VisitorSession.objects.filter(conversation=ticket.conversation_id)
+        VisitorSession.objects.filter(conversation__in=chats)
         .select_related("identity")
         .order_by("-last_seen_at")
         .first()
@@ -202,6 +204,12 @@ def _last(entries: QuerySet[Message], count: int) -> tuple[list[dict[str, Any]],
 def _as_json(messages: list[Message]) -> list[dict[str, Any]]:
     read_files(messages)
     return [as_json(message) for message in messages]
+
+
+def acknowledged(message: Message) -> dict[str, Any]:
+    """A message as its sender gets it: with the chat it stands in, which may not be the one they
+    are in by now."""
+    return {**as_json(message), "chat": message.conversation_id}
 
 
 def widget_config(inbox: Inbox) -> dict[str, Any]:

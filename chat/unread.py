@@ -26,8 +26,8 @@ IGNORED_FOR = timedelta(minutes=15)
 
 def consider_message(news: MessagePosted) -> UnreadMail | None:
     """A row where somebody in the widget is to hear it: what we say, and in a group what anybody
-    says."""
-    if news.channel != Conversation.Channel.CHAT:
+    says. A chat may go on in a ticket that came by mail."""
+    if news.channel != Conversation.Channel.CHAT and not news.is_merged:
         return None
     if news.author_role == "customer" and not news.is_group:
         return None

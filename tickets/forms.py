@@ -353,6 +353,7 @@ class TimelineForm(forms.Form):
 
     after = forms.IntegerField(min_value=0, max_value=SEQ_MAX, required=False)
     before = forms.IntegerField(min_value=1, max_value=SEQ_MAX, required=False)
+    joint = forms.CharField(max_length=2_000, required=False)  # the same of what was merged
 
 
 class SwitchForm(forms.Form):

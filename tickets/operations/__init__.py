@@ -17,6 +17,7 @@ from tickets.operations.conversations import (
 )
 from tickets.operations.handing import hand_ticket_to
 from tickets.operations.live import nobody_waits, share_chat
+from tickets.operations.merging import merge_tickets
 from tickets.operations.moving import move_message
 from tickets.operations.opening import open_ticket_by_mail
 from tickets.operations.taking_back import Draft, take_back
@@ -36,6 +37,7 @@ __all__ = [
     "mark_read",
     "mark_seen",
     "may_answer",
+    "merge_tickets",
     "move_message",
     "nobody_waits",
     "open_ticket_by_mail",

@@ -16,7 +16,7 @@ from helpdesk.lib import prepared
 from helpdesk.lib.errors import Refused
 from helpdesk.lib.text import clean, says_nothing
 from tickets import events
-from tickets.access import Viewer, access_to_write
+from tickets.access import Merged, Viewer, access_to_write
 from tickets.models import Conversation, Message, Participant, Person, Ticket
 from tickets.operations.copies import (
     Copies,
@@ -89,11 +89,12 @@ def post_reply(
     no ticket yet, one is opened in `inbox_id`. A reply by staff takes the conversation from the
     assistant, and an unassigned ticket becomes theirs. Addresses in `cc` get a seat and hear what
     is said from now on; those in `bcc` get this one message, and nobody learns of them. `seen_seq`
-    is the last entry that the writer had before them, where that is known.
+    is the last entry that the writer had before them, where that is known. What a customer says in
+    a ticket that was merged is said in the one that goes on; staff are told.
 
     Raises NotFound if the viewer may not see the conversation, Refused if they may only read it,
     if the body is empty or too long, if a file cannot be had, or if an address cannot be written
-    to, MovedOn if somebody else has spoken after `seen_seq`.
+    to, Merged for staff, MovedOn if somebody else has spoken after `seen_seq`.
     """
     body = checked(body, may_be_empty=bool(files))
     copies = checked_copies(cc, bcc)
@@ -103,7 +104,13 @@ def post_reply(
             viewer, conversation_id, body, via, client_token, inbox_id, files, copies, seen_seq
         )
 
-    return _once(write, viewer, conversation_id, client_token)
+    while True:
+        try:
+            return _once(write, viewer, conversation_id, client_token)
+        except Merged as merged:  # its lock went with its transaction
+            if viewer.is_staff:
+                raise
+            conversation_id = merged.into
 
 
 def _reply(
@@ -130,6 +137,8 @@ def _reply(
         file_count=len(attached),
     )
     conversation = access_to_write(viewer, conversation_id)
+    if client_token and (said := _said_before_merging(conversation, viewer, client_token)):
+        return said
     if seen_seq is not None and conversation.last_public_seq > seen_seq:
         _check_nobody_spoke(conversation, viewer, seen_seq, client_token)
     ticket = ticket_of(conversation)
@@ -243,6 +252,22 @@ def _once(
         conversation=conversation_id, author=viewer.person, client_token=client_token
     )
     read_files([message])
+    return message
+
+
+def _said_before_merging(
+    conversation: Conversation, viewer: Viewer, client_token: UUID
+) -> Message | None:
+    """What this sender wrote with the same token where it was said, before that was merged into
+    this conversation: its acknowledgement got lost."""
+    if not conversation.merged_from:
+        return None
+    said = Message.objects.select_related("author").filter(
+        conversation__in=conversation.merged_from, author=viewer.person, client_token=client_token
+    )
+    message = said.first()
+    if message is not None:
+        read_files([message])
     return message
 
 

@@ -120,7 +120,7 @@ def seat_people(
     new = [one for one in unique.values() if one.pk not in seats or seats[one.pk].left_at]
     if not new:
         return []
-    _check_room(taken + len(new))
+    check_room(taken + len(new))
     for person in new:
         _check_groups(person)
     start = 0 if sees_all else conversation.last_seq
@@ -161,7 +161,7 @@ def _seated(
     return seat
 
 
-def _check_room(seats: int) -> None:
+def check_room(seats: int) -> None:
     if seats > SEATS_MAX:
         raise Refused(
             _("A conversation has room for %(limit)s people; this would be %(count)s.")
@@ -170,7 +170,12 @@ def _check_room(seats: int) -> None:
 
 
 def _check_groups(person: Person) -> None:
-    groups = Participant.objects.filter(person=person, left_at=None, conversation__is_group=True)
+    groups = Participant.objects.filter(
+        person=person,
+        left_at=None,
+        conversation__is_group=True,
+        conversation__merged_into=None,
+    )
     if groups.count() >= GROUPS_MAX:
         raise Refused(
             ngettext(

@@ -85,6 +85,15 @@ def change_sentence(message: Message, viewer: Viewer) -> SafeString:
             return format_html(_("This continues {ticket}"), ticket=_ticket(new))
         case {"field": "continued", "new": int(new)}:
             return format_html(_("This is continued in {ticket}"), ticket=_ticket(new))
+        case {"field": "merged", "new": int(new), "subject": str(subject)}:
+            return format_html(
+                _("{who} merged {ticket} into this: {subject}"),
+                who=who,
+                ticket=_name(f"#{new}"),
+                subject=subject,
+            )
+        case {"field": "merged_into", "new": int(new)}:
+            return format_html(_("{who} merged this into {ticket}"), who=who, ticket=_ticket(new))
         case {"field": "moved", "new": int(new), "by": str(author)}:
             return format_html(
                 _("{who} moved a message by {author} to {ticket}"),
@@ -155,6 +164,8 @@ def change_icon(message: Message) -> str:
             return "pencil"
         case {"field": "delivery"}:
             return "triangle-alert"
+        case {"field": "merged" | "merged_into"}:
+            return "merge"
         case {"field": "continues" | "continued" | "moved"}:
             return "external-link"
         case _:

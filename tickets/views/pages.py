@@ -10,11 +10,13 @@ from django.contrib.postgres.expressions import ArraySubquery
 from django.db.models import Exists, OuterRef, QuerySet, Subquery
 from django.db.models.functions import JSONObject
 from django.http import HttpResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.views.decorators.http import require_safe
 
 from tickets.access import (
     Viewer,
+    access_survivor,
     access_ticket,
     assignable_users,
     seeing_teams,
@@ -44,9 +46,13 @@ def ticket_list(request: DeskRequest) -> HttpResponse:
 @require_safe
 @desk_page
 def ticket_page(request: DeskRequest, number: int) -> HttpResponse:
-    """One ticket beside its list; only its own pane where that is all a script asks for."""
+    """One ticket beside its list; only its own pane where that is all a script asks for. One that was
+    merged leads to the one that goes on; who may not see that reads this one."""
     viewer = viewer_for(request.user)
     ticket = access_ticket(viewer, number)
+    if onward := access_survivor(viewer, ticket):
+        address, query = reverse("tickets:ticket", args=[onward.number]), request.GET.urlencode()
+        return redirect(f"{address}?{query}" if query else address)
     return show_ticket(request, viewer, ticket, ComposerForm())
 
 
@@ -75,7 +81,8 @@ def _pane(request: DeskRequest, viewer: Viewer, ticket: Ticket) -> dict[str, Any
     conversation = ticket.conversation
     query = TimelineForm(request.GET)
     if query.is_valid() and (before := query.cleaned_data["before"]):
-        timeline = earlier_entries(viewer, conversation, before=before)
+        joint = query.cleaned_data["joint"]
+        timeline = earlier_entries(viewer, conversation, before=before, joint=joint)
     else:
         timeline = latest_entries(viewer, conversation, unread=ticket.unread)
     return {

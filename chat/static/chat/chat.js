@@ -95,10 +95,11 @@ export function start(root) {
 
   function take(list, isNews) {
     for (const message of list) {
-      const { author, change, client_token, seq } = message;
+      const { author, change, client_token, seq, chat: where } = message;
+      for (const item of queue()) if (item.client_token === client_token) store.drop(item.name);
+      if (chat && where && where !== chat) continue; // said before it was merged with another
       if (isNews && !messages[seq] && !change && author?.id !== you) hearNew(message);
       messages[seq] = message;
-      for (const item of queue()) if (item.client_token === client_token) store.drop(item.name);
       typing.delete(author?.id);
       if (change || author?.role === "assistant") hush();
       if (change?.field === "handler") now.handler = change.new;
