@@ -120,8 +120,8 @@ def visible_tickets(viewer: Viewer) -> QuerySet[Ticket]:
 
 
 def visible_messages(viewer: Viewer, conversation: Conversation) -> QuerySet[Message]:
-    """The timeline as this viewer may read it, first entry first: all of it by its inbox, or by that
-    of the ticket it was merged into; from where they joined by a seat."""
+    """The timeline as this viewer may read it, first entry first: all of it by its inbox, or by
+    that of the ticket it was merged into; from where they joined by a seat."""
     messages = conversation.messages.select_related("author").order_by("seq")
     seat = seats_of(viewer).filter(conversation=conversation)
     by_seat = Q(seq__gt=Subquery(seat.values("sees_after_seq")[:1]))

@@ -1,8 +1,8 @@
 """One order for the timelines of tickets that were merged.
 
 Each stands in its own order, of which nothing is changed; and all that was said in a ticket stands
-before the line that says where it was merged. Between those the moment decides. A page is found from
-its end, so however many entries there are, no more than a page of each timeline is looked at.
+before the line that says where it was merged. Between those the moment decides. A page is found
+from its end, so however many entries there are, a page of each timeline is looked at and no more.
 """
 
 from __future__ import annotations

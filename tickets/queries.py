@@ -351,6 +351,27 @@ def previous_tickets(viewer: Viewer, ticket: Ticket, *, limit: int = 5) -> Query
     return mine.exclude(number=ticket.number).order_by("-number")[:limit]
 
 
+def merged_numbers(ticket: Ticket) -> list[int]:
+    """The tickets that were merged into this one."""
+    merged = ticket.conversation.merged_from
+    if not merged:
+        return []
+    numbers = Ticket.objects.filter(conversation__in=merged).order_by("number")
+    return list(numbers.values_list("number", flat=True))
+
+
+def tickets_to_merge(viewer: Viewer, ticket: Ticket, *, limit: int = 10) -> list[Ticket]:
+    """Other tickets of the same customer in inboxes the viewer sees, unsolved ones first, then the
+    latest."""
+    theirs = Ticket.objects.filter(
+        inbox__in=visible_inboxes(viewer),
+        requester=ticket.requester_id,
+        conversation__merged_into=None,
+    ).exclude(number=ticket.number)
+    rows = _with_people(theirs).order_by(Q(status=Status.SOLVED), "-number")
+    return list(rows[:limit])
+
+
 def looks_like_signature() -> Q:
     """A condition on MessageFile: a picture inside the text that belongs to the writer's signature.
 

@@ -20,6 +20,7 @@ from tickets.operations.live import nobody_waits, share_chat
 from tickets.operations.merging import merge_tickets
 from tickets.operations.moving import move_message
 from tickets.operations.opening import open_ticket_by_mail
+from tickets.operations.splitting import split_ticket
 from tickets.operations.taking_back import Draft, take_back
 from tickets.operations.tickets import assign_ticket, mark_seen, reopen_ticket, solve_ticket
 from tickets.operations.visits import end_chat, file_answers, introduce, rate_ticket
@@ -49,6 +50,7 @@ __all__ = [
     "reply_at_once",
     "share_chat",
     "solve_ticket",
+    "split_ticket",
     "start_chat",
     "switch_assistant",
     "take_back",

@@ -170,6 +170,7 @@ def open_ticket(
     subject: str,
     first: Message | None = None,
     assignee: User | None = None,
+    continues: int | None = None,
 ) -> Ticket:
     """A case file for a conversation that has none.
 
@@ -187,6 +188,7 @@ def open_ticket(
         requester=requester,
         inbox_id=inbox_id,
         assignee=assignee,
+        continues_id=continues,
         handler=handler,
         opened_at=moment,
         waiting_since=moment,
@@ -267,7 +269,7 @@ def ticket_hears(ticket: Ticket, message: Message, *, role: str, reopens: bool =
 
 
 def waits_live(ticket: Ticket) -> bool:
-    """Is it a chat, or did one go on in it, in which it is the turn of staff? That somebody still is
+    """Is it a chat, or does one go on in it, and is it the turn of staff? That somebody still is
     there to wait is for `chat.operations` to see."""
     conversation = ticket.conversation
     return (

@@ -25,7 +25,7 @@ from tickets.access import (
 from tickets.forms import ComposerForm, TimelineForm
 from tickets.models import EmailAddress, Participant, Ticket
 from tickets.operations import MovedOn
-from tickets.queries import previous_tickets
+from tickets.queries import merged_numbers, previous_tickets
 from tickets.views.entries import earlier_entries, latest_entries
 from tickets.views.frame import DeskRequest, desk_page, frame, place_query
 
@@ -46,8 +46,10 @@ def ticket_list(request: DeskRequest) -> HttpResponse:
 @require_safe
 @desk_page
 def ticket_page(request: DeskRequest, number: int) -> HttpResponse:
-    """One ticket beside its list; only its own pane where that is all a script asks for. One that was
-    merged leads to the one that goes on; who may not see that reads this one."""
+    """One ticket beside its list; only its own pane where that is all a script asks for.
+
+    One that was merged leads to the one that goes on; who may not see that reads this one.
+    """
     viewer = viewer_for(request.user)
     ticket = access_ticket(viewer, number)
     if onward := access_survivor(viewer, ticket):
@@ -116,6 +118,7 @@ def about_ticket(viewer: Viewer, ticket: Ticket) -> dict[str, Any]:
         "hand_token": uuid4(),
         "previous": previous_tickets(viewer, ticket),
         "continued_in": vars(seats[0])["continued_in"] if seats else [],
+        "merged": merged_numbers(ticket),
     }
 
 
