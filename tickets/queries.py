@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from django.contrib.postgres.search import SearchQuery
-from django.db.models import Exists, OuterRef, Q, QuerySet, Sum
+from django.db.models import BooleanField, Exists, ExpressionWrapper, OuterRef, Q, QuerySet, Sum
 from django.db.models.functions import Coalesce
 from django.utils.timezone import now
 
@@ -368,7 +368,8 @@ def tickets_to_merge(viewer: Viewer, ticket: Ticket, *, limit: int = 10) -> list
         requester=ticket.requester_id,
         conversation__merged_into=None,
     ).exclude(number=ticket.number)
-    rows = _with_people(theirs).order_by(Q(status=Status.SOLVED), "-number")
+    is_solved = ExpressionWrapper(Q(status=Status.SOLVED), BooleanField())
+    rows = _with_people(theirs).order_by(is_solved, "-number")
     return list(rows[:limit])
 
 

@@ -40,6 +40,7 @@ from tickets.operations import (
     move_message,
     post_note,
     post_reply,
+    related,
     reopen_ticket,
     solve_ticket,
     take_back,
@@ -241,6 +242,7 @@ def test_words_and_number_of_the_old_one_lead_to_the_one_that_goes_on(
 def test_somebody_new_reads_from_here_on_and_the_others_nothing_of_theirs(
     alice: Viewer, carol: Viewer, dave: Viewer, ticket: Ticket, daves: Ticket
 ) -> None:
+    Inbox.objects.update(quotes_history=True)
     merge_tickets(alice, daves.number, ticket.number)
     make.say(alice, ticket, "To both of you.")
     assert seen_by(dave, ticket) == ["member", "To both of you."]
@@ -411,7 +413,7 @@ def test_a_mail_that_waited_for_the_merging_is_looked_at_anew(
     raw = mail("Late.", to=reply_address("hello@shop.example", other.conversation_id))
     row = record_inbound(raw)
     assert row is not None
-    look_up = filing.look_up
+    look_up = related.look_up
 
     def looked_up_before_the_merging(*args: Any) -> Any:
         facts = look_up(*args)

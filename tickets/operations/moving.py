@@ -58,7 +58,7 @@ def move_message(viewer: Viewer, number: int, seq: int, *, to: int | None) -> Ti
         source, target = _locked(viewer, number, to)
         message = _entry(source, seq)
         if message.kind == Message.Kind.CHANGE:
-            return _moved_before(viewer, message, target and target.number)
+            return _moved_before(viewer, message, target.number if target else None)
         if not may_be_moved(message):
             raise Refused(_("Only what came by mail can be moved."))
         if target is None and message.kind == Message.Kind.NOTE:

@@ -60,8 +60,8 @@ def split_ticket(
 
     `places` are 1 to SPLIT_MAX messages of the ticket, or of those that were merged into it. Each
     copy says what its message says, of the same author and moment, with the same files, whose bytes
-    are kept once; no mail goes out. The ticket is of the customer who wrote the first of them, or of
-    the other ticket's; whoever of the customers wrote one of them takes part, and hears by mail
+    are kept once; no mail goes out. The ticket is of the customer who wrote the first of them, or
+    of the other ticket's; whoever of the customers wrote one of them takes part, and hears by mail
     where they have an address. Without a `subject` it is called after its first message. A second
     call of the viewer's with the same `client_token` returns the first call's ticket.
 

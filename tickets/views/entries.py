@@ -206,8 +206,8 @@ class Entry:
 class Timeline:
     entries: list[Entry]
     before: int | None = None  # the entries before this one are left out
-    joint: str = ""  # and those of what was merged, as `JointPage` tells
     ends_day: date | None = None  # the day line that follows the last entry
+    joint: str = ""  # as `before`, of what was merged: see `JointPage`
 
 
 def latest_entries(viewer: Viewer, conversation: Conversation, *, unread: bool) -> Timeline:
@@ -257,7 +257,7 @@ def _joint_entries(viewer: Viewer, conversation: Conversation, before: int, join
     ends_day = None
     if page.follower and last is not None and localdate(page.follower) != _day(last):
         ends_day = localdate(page.follower)
-    return Timeline(entries, page.before, page.joint, ends_day)
+    return Timeline(entries, page.before, ends_day, page.joint)
 
 
 def entries_after(viewer: Viewer, conversation: Conversation, seq: int) -> tuple[Timeline, bool]:

@@ -57,12 +57,13 @@ def merge(request: DeskRequest, number: int) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 @desk_page
 def split(request: DeskRequest, number: int) -> HttpResponse:
-    """Choose what was said, with `?message=` the one that is chosen already; a POST opens the ticket
-    of it."""
+    """Choose what was said, with `?message=` what is chosen already; a POST opens the ticket of
+    it."""
     viewer = viewer_for(request.user)
     ticket = access_ticket(viewer, number)
     if onward := access_survivor(viewer, ticket):
-        return redirect("tickets:split", onward.number)
+        address = reverse("tickets:split", args=[onward.number])
+        return redirect(f"{address}?{request.GET.urlencode()}")
     if request.method != "POST":
         return _choose(request, viewer, ticket, request.GET.getlist("message"))
     form = SplitForm(request.POST)

@@ -68,8 +68,8 @@ def _open(viewer: Viewer, words: dict[str, Any]) -> Ticket:
 
 
 def _initial(request: DeskRequest, viewer: Viewer, senders: list[Inbox]) -> dict[str, Any]:
-    """What stands in the form. `?continues=` is a ticket whose matter it takes up again: to the same
-    customer, under the same subject, out of the same inbox. Raises NotFound."""
+    """What stands in the form. `?continues=` is a ticket whose matter it takes up again: to the
+    same customer, under the same subject, out of the same inbox. Raises NotFound."""
     if "continues" not in request.GET:
         return {"inbox": senders[0].pk}
     asked = SeqForm({"seq": request.GET["continues"]})

@@ -96,7 +96,7 @@ def _half_merged() -> Iterator[str]:
             yield f"conversation {row.pk}: merged into {row.merged_into_id}, which does not know"
             continue
         last = Message.objects.filter(conversation=row, seq=row.last_seq).first()
-        line = Message.objects.filter(conversation=into, seq=row.merged_seq).first()
+        line = Message.objects.filter(conversation=into, seq=row.merged_seq or 0).first()
         fields = [(one.change or {}).get("field") if one else None for one in (last, line)]
         if fields != ["merged_into", "merged"] or row.ticket.status != Ticket.Status.SOLVED:
             yield f"conversation {row.pk}: its ticket was merged, and goes on"
