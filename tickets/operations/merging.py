@@ -216,12 +216,11 @@ def _give_seats(seats: _Seats, start: int) -> None:
                 left_at=seat.left_at,
                 barred=True,
             )
-    if start:
-        _hide_mails_from_widgets(seats, start)
+    _hide_mails_from_widgets(seats)
 
 
-def _hide_mails_from_widgets(seats: _Seats, start: int) -> None:
-    """A widget that goes on in a ticket that came by mail shows it from here.
+def _hide_mails_from_widgets(seats: _Seats) -> None:
+    """The widget of a customer who has a seat in mails shows them from the merging on.
 
     Whoever sits there may have said no more than that an address is theirs, and to have a seat in
     the mails of that address proves nothing. Who wrote them has them in their own mail program.
@@ -231,7 +230,9 @@ def _hide_mails_from_widgets(seats: _Seats, start: int) -> None:
         Channel.EMAIL,
     ):
         return
-    both = [seat.person_id for seat in seats.here if seat.role == Role.CUSTOMER]
+    start = seats.target.conversation.last_seq
+    both = {seat.person_id for seat in seats.here if seat.role == Role.CUSTOMER}
+    both -= {person.pk for person in seats.newcomers}
     Participant.objects.filter(
         conversation=seats.target.conversation, person__in=both, sees_after_seq__lt=start
     ).update(sees_after_seq=start, last_read_seq=0, mailed_seq=start)
