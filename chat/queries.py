@@ -60,6 +60,7 @@ class Standing(TypedDict):
     earlier: int  # how many chats came before this one
     title: str  # what a group is called
     people: str  # the names of those in a group; empty where there are two sides only
+    merged: list[int]  # chats of this browser that were merged into this one
 
 
 class Page(Standing):
@@ -80,12 +81,13 @@ def standing(visit: Visit) -> Standing:
             "ticket__rating__score",
             "title",
             "is_group",
+            "merged_from",
         )
         .first()
     )
     if row is None:
         raise NotFound
-    upto, handler, read, status, rating, title, is_group = row
+    upto, handler, read, status, rating, title, is_group, merged_from = row
     return {
         "upto": upto,
         "you": visit.viewer.person.pk,
@@ -97,6 +99,7 @@ def standing(visit: Visit) -> Standing:
         "earlier": len(visit.earlier),
         "title": title,
         "people": _names(visit) if is_group else "",
+        "merged": [pk for pk in merged_from if pk in visit.earlier],
     }
 
 

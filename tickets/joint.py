@@ -49,7 +49,8 @@ def joint_page(
         .order_by("pk"),
     ]
     told = _read(joint)
-    cursors = {part.pk: told.get(part.pk, part.last_seq + 1) for part in parts}
+    # The last entry of what was merged says that it was, as the line that is shown does, too.
+    cursors = {part.pk: min(told.get(part.pk, part.last_seq), part.last_seq) for part in parts}
     cursors[conversation.pk] = before
     follower = _follower(cursors) if told else None
     streams = _streams(viewer, parts, cursors, count + 1)

@@ -83,6 +83,8 @@ def test_a_chat_is_merged_into_a_mail_and_its_widget_goes_on_there(
 
     send(maya, answer)
     expect(bubble(visitor, answer)).to_be_visible(timeout=WAIT_MS)
+    # What the visitor said stays before their eyes, and nothing of others comes.
+    expect(bubble(visitor, by_chat)).to_have_count(1)
     assert bubble(visitor, by_mail).count() == 0
     write(visitor, after)
     settled(visitor)
@@ -91,6 +93,9 @@ def test_a_chat_is_merged_into_a_mail_and_its_widget_goes_on_there(
     assert ticket_with(stack, after) == there
     visitor.reload()
     expect(bubble(visitor, answer)).to_be_visible(timeout=WAIT_MS)
+    expect(bubble(visitor, by_chat)).to_have_count(1)
+    shown = visitor.locator("helpdesk-widget [role=log]").text_content() or ""
+    assert shown.index(by_chat) < shown.index(answer) < shown.index(after)
     write(visitor, last)
     expect(said(bob, last)).to_be_visible(timeout=WAIT_MS)
     told = stack.rows(

@@ -72,7 +72,7 @@ def test_the_widget_goes_on_in_the_other_ticket_and_keeps_what_was_said(
     visit = visit_of(session)
     make.say(alice, ticket, "Now I am.")
     page = page_after(visit, 0)
-    assert page["chat"] == ticket.conversation_id
+    assert (page["chat"], page["merged"]) == (ticket.conversation_id, [chat.conversation_id])
     assert [one["body"] for one in page["messages"] if one["kind"] == "reply"] == ["Now I am."]
     assert [one["chat"] for one in earlier_chats(visit)] == [chat.conversation_id]
     old = page_before(visit, 99, last=10, conversation_id=chat.conversation_id)

@@ -145,7 +145,6 @@ def test_the_page_shows_both_in_one_order(
         "Hello again?",
         "The same one.",
         "Dark blue.",
-        "merged_into",
         "merged",
         "Thanks.",
     ]
@@ -163,7 +162,8 @@ def test_pages_of_both_have_every_entry_once_whatever_their_lengths(
     merge_tickets(alice, other.number, ticket.number)
     conversation = now_of(ticket).conversation
     whole = shown(alice, ticket)
-    assert len(whole) == Message.objects.count()
+    # But for the lines at the end of both that say what the lines in the others say.
+    assert len(whole) == Message.objects.count() - 2
     for rows in (1, 2, 3, 5, 8):
         monkeypatch.setattr("tickets.views.entries.PAGE_ENTRIES", rows)
         timeline = latest_entries(alice, conversation, unread=False)
@@ -568,7 +568,7 @@ def test_what_was_merged_stands_for_the_one_that_goes_on(
     assert set(root.merged_from) == {one.conversation_id for one in (other, daves, last)}
     assert Conversation.objects.filter(merged_into=root).count() == 3
     assert answer_to(other).conversation_id == ticket.conversation_id
-    assert len(shown(alice, ticket)) == Message.objects.count()
+    assert len(shown(alice, ticket)) == Message.objects.count() - 3
 
 
 @pytest.mark.django_db(transaction=True)

@@ -71,6 +71,7 @@ export function start(root) {
   let cursor = 0;
   let older = false; // there are messages before the first we have
   const messages = []; // by seq
+  let past = []; // said in chats that were merged into this one
   const typing = new Map(); // by person
   let stream = null; // the answer being written
   let opened = false;
@@ -115,6 +116,7 @@ export function start(root) {
   function forgetChat() {
     store.drop("seen");
     messages.length = cursor = chat = 0;
+    past = [];
     now = {};
     older = wanted = false;
     lost(socket);
@@ -186,7 +188,10 @@ export function start(root) {
             askAgain = true;
             continue;
           }
-          if (first) older = page.older;
+          if (first) {
+            older = page.older;
+            past = (page.merged[0] && (await more("before", page.merged))) || [];
+          }
           cursor = Math.max(cursor, page.upto);
           askAgain ||= page.more;
           take(page.messages, !first);
@@ -838,7 +843,8 @@ export function start(root) {
       const author = { role: config.assistant && "assistant" };
       all.push({ key: "greeting", author, body: config.greeting });
     }
-    for (const m of messages.flat()) {
+    const byTime = (a, b) => past[0] && (a.created_at > b.created_at || -1);
+    for (const m of past.concat(messages.flat()).sort(byTime)) {
       add(m.client_token ?? m.seq, { ...m, author: m.author ?? {}, mine: !m.change && m.author?.id === you });
     }
     for (const item of queue()) add(item.client_token, { ...item, mine: true, item });
