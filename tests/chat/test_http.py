@@ -47,7 +47,7 @@ def send(who: Visitor, body: object, **more: Any) -> Any:
 
 
 SCRIPTS = ["/widget.js", *(f"/widget/{name}.js" for name in ("chat", "files", "look", "more"))]
-RARE = ["/widget/api.js", "/widget/lease.js"]
+RARE = ["/widget/api.js", "/widget/lease.js", "/widget/past.js"]
 
 
 @pytest.mark.parametrize("path", SCRIPTS + RARE)

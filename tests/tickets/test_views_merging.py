@@ -27,7 +27,11 @@ def test_these_pages_ask_who_is_there(
 ) -> None:
     address = f"/tickets/{ticket.number}/{path}"
     missing = f"/tickets/{ticket.number + 1_000}/{path}"
-    form = {"into": other.number, "message": f"{ticket.number}-1", "client_token": uuid4()}
+    form = {
+        "into": str(other.number),
+        "message": f"{ticket.number}-1",
+        "client_token": str(uuid4()),
+    }
     assert Client().get(address)["Location"] == f"/?next={address}"
     assert Client().post(address, form).status_code == 302
     assert Client().get(address, headers={"HX-Request": "true"}).status_code == 401

@@ -190,7 +190,7 @@ export function start(root) {
           }
           if (first) {
             older = page.older;
-            past = (page.merged[0] && (await more("before", page.merged))) || [];
+            past = (page.merged[0] && (await (await part("past"))?.(page.merged))) || [];
           }
           cursor = Math.max(cursor, page.upto);
           askAgain ||= page.more;

@@ -255,18 +255,8 @@ export function keep(kit) {
     page.querySelector("button")?.focus();
   }
 
-  const pageOf = (chat, before = 2 ** 31 - 1) =>
-    call("GET", `messages?before=${before}&last=50&chat=${chat}`).catch(() => {});
-
-  // The last words of chats that were merged into this one; places in it they have none.
-  async function before(chats) {
-    const all = [];
-    for (const chat of chats) all.push(...((await pageOf(chat))?.messages ?? []));
-    return all.map((one) => ({ ...one, client_token: one.created_at, seq: 0 }));
-  }
-
-  async function open(chat, until, below = []) {
-    const given = await pageOf(chat, until);
+  async function open(chat, before = 2 ** 31 - 1, below = []) {
+    const given = await call("GET", `messages?before=${before}&last=50&chat=${chat}`).catch(() => {});
     if (!given) return;
     const all = [...given.messages, ...below];
     const nodes = all.map((message) => {
@@ -361,5 +351,5 @@ export function keep(kit) {
     setTimeout(() => audio.close(), 1_000);
   }
 
-  return { form: showForm, ended, atHome, menu, tell, beep, before };
+  return { form: showForm, ended, atHome, menu, tell, beep };
 }
