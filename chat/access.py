@@ -20,6 +20,8 @@ from helpdesk.lib.errors import NotFound
 from tickets.access import Viewer, access_file, visitor
 from tickets.models import Inbox, MessageFile, Participant
 
+EARLIER_MAX = 50  # chats before the present one that a browser may still read
+
 # Is the visitor of a session still in its conversation?
 SEAT = Participant.objects.filter(
     conversation=OuterRef("conversation"), person=OuterRef("person"), left_at=None
@@ -85,22 +87,41 @@ def is_own(origin: str, host: str) -> bool:
 def access_session(inbox: Inbox, token: str) -> VisitorSession:
     """The session that a token opens in an inbox, with its person.
 
-    Raises WrongToken if it is forged, expired or revoked, and NotFound if it belongs to
-    another inbox or its person has left the conversation.
+    A chat that was merged goes on in another conversation, and so does its session, from the first
+    time it is used. Raises WrongToken if it is forged, expired or revoked, and NotFound if it
+    belongs to another inbox or its person has left the conversation.
     """
+    session = _session(token)
+    if session is not None and (onward := vars(session)["onward"]) is not None:
+        _go_on(session, onward)
+        session = _session(token)
+    if session is None or session.revoked_at is not None or session.expires_at <= now():
+        raise WrongToken
+    if session.inbox_id != inbox.pk or not vars(session)["seated"]:
+        raise NotFound
+    return session
+
+
+def _session(token: str) -> VisitorSession | None:
     sessions = VisitorSession.objects.select_related("person").annotate(
         seated=SEATED,
         seats_version=F("conversation__seats_version"),
         last_seq=F("conversation__last_seq"),
         reach=Subquery(SEAT.values("reach")[:1]),
         has_seq=Subquery(SEAT.values(has=HAS)[:1]),
+        onward=F("conversation__merged_into"),
     )
-    session = sessions.filter(pk=session_id_in(token)).first()
-    if session is None or session.revoked_at is not None or session.expires_at <= now():
-        raise WrongToken
-    if session.inbox_id != inbox.pk or not session.seated:
-        raise NotFound
-    return session
+    return sessions.filter(pk=session_id_in(token)).first()
+
+
+def _go_on(session: VisitorSession, conversation_id: int) -> None:
+    """What was said before can be read as any earlier chat. Of two tabs that come at once one does
+    this."""
+    old = session.conversation_id
+    earlier = [pk for pk in session.earlier if pk not in (old, conversation_id)]
+    VisitorSession.objects.filter(pk=session.pk, conversation=old).update(
+        conversation=conversation_id, earlier=[*earlier, old][-EARLIER_MAX:]
+    )
 
 
 Stay = tuple[str, list[str]]  # the widget key and the allowed origins of a session's inbox

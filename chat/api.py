@@ -35,14 +35,22 @@ from chat.operations import (
 )
 from chat.pages import note_page
 from chat.protocol import FILES_MAX, FRAME_MAX_CHARS, ID_MAX, SEQ_MAX
-from chat.queries import earlier_chats, group_of, page_after, page_before, standing, widget_config
+from chat.queries import (
+    acknowledged,
+    earlier_chats,
+    group_of,
+    page_after,
+    page_before,
+    standing,
+    widget_config,
+)
 from chat.tokens import WrongToken, token_for
 from chat.transcripts import ask_for_transcript
 from helpdesk.lib.addresses import sender_of
 from helpdesk.lib.errors import NotFound
 from helpdesk.lib.fields import Words
 from tickets.access import owner_of
-from tickets.events import as_json, file_as_json
+from tickets.events import file_as_json
 from tickets.models import Inbox
 from tickets.operations import (
     ask_for_human,
@@ -241,7 +249,7 @@ class MessagesView(VisitView):
     def post(self, request: Request, key: str) -> Response:
         new = valid(NewMessage, request.data)
         message = send_from_visitor(self.visit, **new, address=self.address)
-        return Response({"message": as_json(message)}, status=201)
+        return Response({"message": acknowledged(message)}, status=201)
 
 
 class HumanView(VisitView):

@@ -48,7 +48,7 @@ from chat.protocol import (
     Visible,
     Watch,
 )
-from chat.queries import previews_typing, standing
+from chat.queries import acknowledged, previews_typing, standing
 from chat.rechecks import Rechecks
 from chat.tokens import WrongToken
 from helpdesk.lib.addresses import address_of
@@ -380,6 +380,8 @@ class VisitorConsumer(LiveConsumer):
             case {"type": "session.moved", "session": session}:
                 if session == self.visit.session_id.hex:
                     await self.close(protocol.CLOSE_MOVED)
+            case {"type": "conversation.merged"}:
+                await self.close(protocol.CLOSE_MOVED)  # the session leads to the one that goes on
             case {"type": "typing.changed", "person": self.visit.viewer.person.pk}:
                 pass  # said by this visitor, in this tab or another
             case {"type": "seat.lost"}:
@@ -410,7 +412,7 @@ class VisitorConsumer(LiveConsumer):
                 protocol.slow_down(client_token, str(error), error.retry_after_seconds)
             )
         else:
-            await self.reply(protocol.ack(client_token, events.as_json(message)))
+            await self.reply(protocol.ack(client_token, acknowledged(message)))
 
     async def _post(self, frame: Send) -> Message:
         is_counted = await may_send(self.visit, address=self.address)
@@ -593,7 +595,9 @@ class DeskConsumer(LiveConsumer):
 
     async def hear(self, event: dict[str, Any]) -> None:
         match event:
-            case {"type": "session.revoked" | "session.moved" | "seat.lost"}:
+            case {
+                "type": "session.revoked" | "session.moved" | "seat.lost" | "conversation.merged"
+            }:
                 pass  # between us and another socket
             case {"type": "typing.changed", "person": self.viewer.person.pk}:
                 pass

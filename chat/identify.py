@@ -15,9 +15,9 @@ from typing import Any
 import jwt
 from django.db import transaction
 
-from chat.access import Visit
+from chat.access import EARLIER_MAX, Visit
 from chat.models import SECRETS_MAX, Identity, IdentitySecret, VisitorSession
-from chat.operations import EARLIER_MAX, checked_attributes
+from chat.operations import checked_attributes
 from chat.tokens import WrongToken
 from helpdesk.lib.errors import Refused
 from helpdesk.lib.text import clean

@@ -21,7 +21,7 @@ from tickets.access import Viewer, access_to_invite
 from tickets.models import Conversation, Participant, Person, Ticket
 from tickets.models.people import NAME_MAX_CHARS
 from tickets.operations import seats
-from tickets.operations.timeline import locked
+from tickets.operations.timeline import locked, survivor_of
 
 DAYS_MAX = 90
 USES_MAX = 200
@@ -101,13 +101,15 @@ def join(token: str, session_id: UUID, *, name: str, address: str, origin: str) 
     link = access_link(token)
     count_sessions(address)
     with transaction.atomic():
-        conversation = locked(link.conversation_id)
+        conversation = locked(survivor_of(link.conversation_id))
         if begun := _begun(token, session_id):
             return begun
         if not _use(link):
             raise WrongToken
         person = Person.objects.create(name=name)
-        seats.seat_people(conversation, [person], by=None, sees_all=link.sees_all)
+        # What it shows is what was said where it was made, not in what that was merged into.
+        sees_all = link.sees_all and link.conversation_id == conversation.pk
+        seats.seat_people(conversation, [person], by=None, sees_all=sees_all)
         return VisitorSession.objects.create(
             id=session_id,
             person=person,

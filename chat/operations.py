@@ -12,7 +12,7 @@ from django.db import transaction
 from django.utils.timezone import now
 from django.utils.translation import gettext as _
 
-from chat.access import Visit, access_session, visit_of
+from chat.access import EARLIER_MAX, Visit, access_session, visit_of
 from chat.models import ORIGIN_MAX_CHARS, Identity, VisitorSession, expiry
 from helpdesk.lib.errors import Refused, SlowDown
 from helpdesk.lib.limits import hit_all, hit_all_async
@@ -22,7 +22,6 @@ from tickets import events
 from tickets.models import Inbox, Message, Participant
 from tickets.operations import file_answers, introduce, post_reply, reply_at_once, start_chat
 
-EARLIER_MAX = 50
 ABOUT_PER_MINUTE = 10
 PAGES_PER_MINUTE = 60
 IDENTIFY_PER_MINUTE = 120

@@ -169,7 +169,7 @@ def ready(standing: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def ack(client_token: UUID, message: Mapping[str, Any]) -> dict[str, Any]:
-    """The message is stored, for good. `message` is as in `message.posted`."""
+    """The message is stored, for good. `message` is as in `message.posted`, with its `chat`."""
     return {"type": "ack", "client_token": str(client_token), "message": message}
 
 

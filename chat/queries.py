@@ -70,6 +70,7 @@ class Standing(TypedDict):
     earlier: int  # how many chats came before this one
     title: str  # what a group is called
     people: str  # the names of those in a group; empty where there are two sides only
+    merged: list[int]  # chats of this browser that were merged into this one
 
 
 class Page(Standing):
@@ -90,12 +91,13 @@ def standing(visit: Visit) -> Standing:
             "ticket__rating__score",
             "title",
             "is_group",
+            "merged_from",
         )
         .first()
     )
     if row is None:
         raise NotFound
-    upto, handler, read, status, rating, title, is_group = row
+    upto, handler, read, status, rating, title, is_group, merged_from = row
     return {
         "upto": upto,
         "you": visit.viewer.person.pk,
@@ -107,6 +109,7 @@ def standing(visit: Visit) -> Standing:
         "earlier": len(visit.earlier),
         "title": title,
         "people": _names(visit) if is_group else "",
+        "merged": [pk for pk in merged_from if pk in visit.earlier],
     }
 
 
@@ -242,9 +245,11 @@ class VisitCard:
 
 
 def visit_card(ticket: Ticket) -> VisitCard | None:
-    """None for a chat that no browser has a session in."""
+    """None for a chat that no browser has a session in. One that was merged into it may not have
+    come here yet."""
+    chats = [ticket.conversation_id, *ticket.conversation.merged_from]
     session = (
-        VisitorSession.objects.filter(conversation=ticket.conversation_id)
+        VisitorSession.objects.filter(conversation__in=chats)
         .select_related("identity")
         .order_by("-last_seen_at")
         .first()
@@ -270,6 +275,12 @@ def _last(entries: QuerySet[Message], count: int) -> tuple[list[dict[str, Any]],
 def _as_json(messages: list[Message]) -> list[dict[str, Any]]:
     read_files(messages)
     return [as_json(message) for message in messages]
+
+
+def acknowledged(message: Message) -> dict[str, Any]:
+    """A message as its sender gets it: with the chat it stands in, which may not be the one they
+    are in by now."""
+    return {**as_json(message), "chat": message.conversation_id}
 
 
 def widget_config(inbox: Inbox) -> dict[str, Any]:

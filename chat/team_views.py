@@ -38,6 +38,7 @@ from tickets.operations import (
 )
 from tickets.operations.files import FILES_MAX
 from tickets.operations.seats import Guests
+from tickets.operations.timeline import survivor_of
 from tickets.team_queries import (
     TeamRow,
     quoted_from,
@@ -266,7 +267,7 @@ def _show(
 
 
 def _joinable(viewer: Viewer, ticket: Ticket) -> QuerySet[Conversation, int]:
-    beside = joinable_conversations(viewer).filter(side_of=ticket.conversation_id)
+    beside = joinable_conversations(viewer).filter(side_of__in=ticket.conversation.all_merged)
     return beside.values_list("pk", flat=True)
 
 
@@ -315,7 +316,8 @@ def _readers(row: TeamRow, seats: list[Participant]) -> str:
 def _quotable(viewer: Viewer, found: Conversation) -> list[tuple[Message, bool]]:
     """The last replies, the latest last, each with whether the ticket has it already."""
     said = visible_messages(viewer, found).filter(kind=Message.Kind.REPLY).defer("search")
-    quoted = quoted_from(cast(int, found.side_of_id))
+    beside = cast(Conversation, found.side_of)
+    quoted = quoted_from({beside.pk, survivor_of(beside.pk)})
     last = list(said.order_by("-seq")[:QUOTABLE])[::-1]
     return [(one, (found.pk, one.seq) in quoted) for one in last]
 
@@ -323,7 +325,7 @@ def _quotable(viewer: Viewer, found: Conversation) -> list[tuple[Message, bool]]
 def _ticket_beside(found: Conversation) -> Ticket | None:
     if found.side_of_id is None:
         return None
-    return Ticket.objects.filter(conversation=found.side_of_id).first()
+    return Ticket.objects.filter(conversation=survivor_of(found.side_of_id)).first()
 
 
 def _seats(found: Conversation) -> QuerySet[Participant]:

@@ -26,8 +26,9 @@ IGNORED_FOR = timedelta(minutes=15)
 
 def consider_message(news: MessagePosted) -> UnreadMail | None:
     """A row where somebody in the widget is to hear it: what we say, and in a group what anybody
-    says."""
-    if news.channel != Conversation.Channel.CHAT:
+    says. A chat may go on in a ticket that came by mail, and people join those by a link."""
+    is_chat = news.channel == Conversation.Channel.CHAT
+    if not (is_chat or news.is_merged or news.is_group):
         return None
     if news.author_role == "customer" and not news.is_group:
         return None

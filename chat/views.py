@@ -36,6 +36,7 @@ SCRIPTS = {
     "people.js": [CHAT / "people.js"],
     "api.js": [CHAT / "api.js"],
     "lease.js": [CHAT / "lease.js"],
+    "past.js": [CHAT / "past.js"],
 }
 IMPORT = re.compile(r"^import .*\n", re.MULTILINE)
 EXPORT = re.compile(r"^export (?=(?:async )?(?:const|function) (\w+))", re.MULTILINE)

@@ -34,6 +34,15 @@ from tickets.models import (
 )
 
 
+class Merged(Refused):
+    """Somebody was about to write in a conversation whose ticket was merged; `into` is the key of
+    the one that goes on. Who follows it lets go of this one's lock first."""
+
+    def __init__(self, conversation: Conversation) -> None:
+        super().__init__(_("This ticket was merged into another one. Go on there."))
+        self.into = conversation.merged_into_id or conversation.pk
+
+
 @dataclass(frozen=True, slots=True)
 class Viewer:
     """Who looks and acts. `user` is None for everyone who is not staff."""
@@ -83,8 +92,9 @@ def seats_of(viewer: Viewer) -> QuerySet[Participant]:
 
 
 def visible_conversations(viewer: Viewer) -> QuerySet[Conversation]:
-    """What the viewer has a seat in; for staff besides what came in by their inboxes. A group of
-    colleagues has no inbox: only its seats open it, to administrators too."""
+    """What the viewer has a seat in; for staff besides what came in by their inboxes, and what was
+    merged into that. A group of colleagues has no inbox: only its seats open it, to administrators
+    too."""
     return _conversations_by(viewer, seats_of(viewer))
 
 
@@ -93,7 +103,9 @@ def _conversations_by(viewer: Viewer, seats: QuerySet[Participant]) -> QuerySet[
     if not viewer.is_staff:
         return Conversation.objects.filter(seat)
     inboxes = visible_inboxes(viewer).values("pk")
-    return Conversation.objects.filter(seat | Q(ticket__inbox__in=inboxes))
+    return Conversation.objects.filter(
+        seat | Q(ticket__inbox__in=inboxes) | Q(merged_into__ticket__inbox__in=inboxes)
+    )
 
 
 def visible_tickets(viewer: Viewer) -> QuerySet[Ticket]:
@@ -108,15 +120,16 @@ def visible_tickets(viewer: Viewer) -> QuerySet[Ticket]:
 
 
 def visible_messages(viewer: Viewer, conversation: Conversation) -> QuerySet[Message]:
-    """The timeline as this viewer may read it, first entry first: all of it by an inbox, from where
-    they joined by a seat."""
+    """The timeline as this viewer may read it, first entry first: all of it by its inbox, or by
+    that of the ticket it was merged into; from where they joined by a seat."""
     messages = conversation.messages.select_related("author").order_by("seq")
     seat = seats_of(viewer).filter(conversation=conversation)
     by_seat = Q(seq__gt=Subquery(seat.values("sees_after_seq")[:1]))
     if not viewer.is_staff:
         return messages.filter(by_seat, audience=Message.Audience.EVERYONE)
     tickets = Ticket.objects.filter(
-        conversation=conversation, inbox__in=visible_inboxes(viewer).values("pk")
+        conversation__in=[conversation.pk, conversation.merged_into_id or conversation.pk],
+        inbox__in=visible_inboxes(viewer).values("pk"),
     )
     return messages.filter(Exists(tickets) | by_seat)
 
@@ -194,11 +207,14 @@ def access_conversation(viewer: Viewer, pk: int, *, lock: bool = False) -> Conve
 
     `lock` holds the row until the transaction ends. It is the only row any operation locks:
     it guards the conversation, its timeline and its ticket together. Raises NotFound for a
-    missing conversation and for a forbidden one alike.
+    missing conversation and for a forbidden one alike; and Merged, with `lock`, for one that
+    nothing is written in any more.
     """
     conversation = _rows(visible_conversations(viewer), pk, lock=lock).first()
     if conversation is None:
         raise NotFound
+    if lock and conversation.merged_into_id is not None:
+        raise Merged(conversation)
     return conversation
 
 
@@ -212,6 +228,8 @@ def access_to_write(viewer: Viewer, pk: int) -> Conversation:
     if conversation is None:
         access_conversation(viewer, pk)
         raise Refused(_("You can read here, and not write."))
+    if conversation.merged_into_id is not None:
+        raise Merged(conversation)
     return conversation
 
 
@@ -257,7 +275,7 @@ def side_conversations(viewer: Viewer, ticket: Ticket) -> QuerySet[Conversation]
     """What colleagues talk about beside a ticket. Whoever may see the ticket sees that these are
     there, who is in them and how they stand; what is said there opens by a seat alone."""
     beside = Conversation.objects.filter(
-        channel=Conversation.Channel.INTERNAL, side_of=ticket.conversation_id
+        channel=Conversation.Channel.INTERNAL, side_of__in=ticket.conversation.all_merged
     )
     return beside.filter(side_of__ticket__in=visible_tickets(viewer))
 
@@ -292,19 +310,41 @@ def may_lead(viewer: Viewer, conversation: Conversation) -> bool:
 
 
 def access_ticket(viewer: Viewer, number: int, *, lock: bool = False) -> Ticket:
-    """As `access_conversation`, by ticket number. The ticket is read after the lock."""
+    """As `access_conversation`, by ticket number. The ticket is read after the lock. One that was
+    merged is seen by those who see what it was merged into, too."""
     tickets = visible_tickets(viewer).filter(number=number)
     if lock:
         pk = tickets.values_list("conversation_id", flat=True).first()
         if pk is None:
-            raise NotFound
+            pk = access_ticket(viewer, number).conversation_id
         conversation = access_conversation(viewer, pk, lock=True)
         ticket = conversation.ticket
         ticket.conversation = conversation
         return ticket
-    found = tickets.select_related(
-        "conversation", "requester", "inbox", "assignee__person", "team"
-    ).first()
+    found = _first(tickets)
+    if found is None:
+        onward = visible_tickets(viewer).values("conversation")
+        merged = Ticket.objects.filter(number=number, conversation__merged_into__in=onward)
+        found = _first(merged)
     if found is None:
         raise NotFound
     return found
+
+
+def _first(tickets: QuerySet[Ticket]) -> Ticket | None:
+    rows = tickets.select_related("conversation", "requester", "inbox", "assignee__person", "team")
+    return rows.first()
+
+
+def may_merge(viewer: Viewer, *tickets: Ticket) -> bool:
+    """Whether the viewer may bring tickets together: those of inboxes they see. A seat does not do,
+    for everybody who sees the one that goes on reads all of them afterwards."""
+    inboxes = {ticket.inbox_id for ticket in tickets}
+    return visible_inboxes(viewer).filter(pk__in=inboxes).count() == len(inboxes)
+
+
+def access_survivor(viewer: Viewer, ticket: Ticket) -> Ticket | None:
+    """The ticket that goes on with this one, which was merged into it; None for one that was not,
+    and for a viewer who may not see the other."""
+    into = ticket.conversation.merged_into_id
+    return _first(visible_tickets(viewer).filter(conversation=into)) if into else None

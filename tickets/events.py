@@ -189,6 +189,12 @@ def ended_changed(ticket: Ticket) -> None:
     ring_on_commit(everyone(ticket.conversation_id), event)
 
 
+def merged(conversation: Conversation) -> None:
+    """It goes on in another one: widgets that show it come there."""
+    event = {"type": "conversation.merged", "conversation": conversation.pk}
+    ring_on_commit(everyone(conversation.pk), event)
+
+
 def ticket_changed(ticket: Ticket, *, also_inbox_id: int | None = None) -> None:
     """Lists that may show this ticket are out of date."""
     for inbox_id in {ticket.inbox_id, also_inbox_id or ticket.inbox_id}:

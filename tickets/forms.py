@@ -16,6 +16,7 @@ from helpdesk.lib.errors import Refused
 from tickets.mail.hooks import Service
 from tickets.models import Inbox, Mailbox
 from tickets.models.people import NAME_MAX_CHARS
+from tickets.models.tickets import SUBJECT_MAX_CHARS
 from tickets.operations.conversations import (
     CHOICE_MAX_CHARS,
     CHOICES_MAX,
@@ -29,6 +30,7 @@ SEQ_MAX = 2**31 - 1
 ADDRESSES_MAX_CHARS = 8_000
 # Dave <dave@example.org>, "Dave, the Miller" <dave@example.org>, or the address alone.
 WRITTEN_ADDRESS = re.compile(r'(?:"[^"]*"|[^,<>"])*<([^<>]*)>|([^\s,<>"]+)')
+MESSAGE_PLACE = re.compile(r"(\d{1,18})-(\d{1,9})", re.ASCII)
 T = TypeVar("T")
 
 
@@ -150,6 +152,11 @@ class NewTicketForm(WrittenForm):
         strip=False,
         required=False,
         widget=forms.Textarea({"class": "input message", "rows": 10, "dir": "auto"}),
+    )
+
+    # A solved ticket whose matter it takes up again.
+    continues = forms.IntegerField(
+        min_value=1, max_value=2**63 - 1, required=False, widget=forms.HiddenInput
     )
 
     def __init__(self, inboxes: Sequence[Inbox], *args: Any, **kwargs: Any) -> None:
@@ -365,11 +372,45 @@ class MoveForm(forms.Form):
         return {"to": None if words.get("new") else int(number)}
 
 
+def ticket_number() -> forms.Field:
+    """The number of a ticket as people write it: 12, or #12."""
+    return forms.RegexField(
+        r"^\s*#?\d{1,18}\s*$",
+        error_messages={
+            "required": _("Write the number of a ticket, such as 12."),
+            "invalid": _("Write the number of a ticket, such as 12."),
+        },
+    )
+
+
+class MergeForm(forms.Form):
+    """Which ticket another one goes on in, and whether who comes there reads what was said."""
+
+    into = ticket_number()
+    sees_all = forms.BooleanField(required=False)
+
+    def clean_into(self) -> int:
+        return int(self.cleaned_data["into"].strip().removeprefix("#"))
+
+
+class SplitForm(forms.Form):
+    """Messages by ticket and place, such as 12-3, and what the ticket of them is called."""
+
+    message = forms.Field(required=False, widget=forms.MultipleHiddenInput)
+    subject = forms.CharField(required=False, max_length=SUBJECT_MAX_CHARS)
+    client_token = forms.UUIDField()
+
+    def clean_message(self) -> list[tuple[int, int]]:
+        written = [MESSAGE_PLACE.fullmatch(one) for one in self.cleaned_data["message"] or []]
+        return [(int(one[1]), int(one[2])) for one in written if one]
+
+
 class TimelineForm(forms.Form):
     """Which part of a timeline: what came after a place, or what stood before it."""
 
     after = forms.IntegerField(min_value=0, max_value=SEQ_MAX, required=False)
     before = forms.IntegerField(min_value=1, max_value=SEQ_MAX, required=False)
+    joint = forms.CharField(max_length=2_000, required=False)  # the same of what was merged
 
 
 class SwitchForm(forms.Form):

@@ -10,14 +10,26 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from django.contrib.postgres.search import SearchQuery
-from django.db.models import Exists, IntegerField, OuterRef, Q, QuerySet, Subquery, Sum, Value
-from django.db.models.functions import Greatest
+from django.db.models import (
+    BooleanField,
+    Exists,
+    ExpressionWrapper,
+    IntegerField,
+    OuterRef,
+    Q,
+    QuerySet,
+    Subquery,
+    Sum,
+    Value,
+)
+from django.db.models.functions import Coalesce, Greatest
 from django.db.models.lookups import Exact
 from django.utils.timezone import now
 
 from helpdesk.lib.text import fold, words_of
 from tickets.access import Viewer, seats_of, visible_inboxes, visible_tickets
 from tickets.models import (
+    Conversation,
     Inbox,
     Mention,
     Message,
@@ -115,7 +127,9 @@ def list_tickets(
         case "waiting":
             tickets, field, latest_first = tickets.filter(status="waiting"), "last_message_at", True
         case "solved":
-            tickets, field, latest_first = tickets.filter(status="solved"), "solved_at", True
+            # What was merged is solved too, and stands in the list by the one that goes on.
+            tickets = tickets.filter(status="solved", conversation__merged_into=None)
+            field, latest_first = "solved_at", True
         case "mentions":
             tickets, field, latest_first = _naming(tickets, viewer), "last_message_at", True
         case "undelivered":
@@ -190,7 +204,14 @@ def chats_by_number(viewer: Viewer, numbers: Sequence[int]) -> list[Ticket]:
 
 def _naming(tickets: QuerySet[Ticket], viewer: Viewer) -> QuerySet[Ticket]:
     """Those in which the viewer was named and has not read it."""
-    return tickets.filter(conversation__in=unseen_mentions(viewer).values("message__conversation"))
+    return tickets.filter(
+        conversation__in=unseen_mentions(viewer).values(goes_on=_goes_on("message"))
+    )
+
+
+def _goes_on(message: str) -> Coalesce:
+    """The conversation that goes on with that of a message, itself where it was not merged."""
+    return Coalesce(f"{message}__conversation__merged_into", f"{message}__conversation")
 
 
 def unseen_mentions(viewer: Viewer) -> QuerySet[Mention]:
@@ -202,16 +223,16 @@ def with_undelivered(tickets: QuerySet[Ticket]) -> QuerySet[Ticket]:
     """Those in which a mail failed for good and nobody has set the matter aside as solved."""
     failed = OutgoingEmail.objects.filter(state=OutgoingEmail.State.FAILED)
     return tickets.exclude(status=Status.SOLVED).filter(
-        conversation__in=failed.values("message__conversation")
+        conversation__in=failed.values(goes_on=_goes_on("message"))
     )
 
 
 def undelivered_mails(viewer: Viewer) -> QuerySet[OutgoingEmail]:
     """The failed mails of those tickets, of all that the viewer can see."""
     tickets = visible_tickets(viewer).exclude(status=Status.SOLVED)
-    return OutgoingEmail.objects.filter(
-        state=OutgoingEmail.State.FAILED,
-        message__conversation__in=tickets.values("conversation"),
+    failed = OutgoingEmail.objects.filter(state=OutgoingEmail.State.FAILED)
+    return failed.alias(goes_on=_goes_on("message")).filter(
+        goes_on__in=tickets.values("conversation")
     )
 
 
@@ -272,20 +293,32 @@ def search_tickets(viewer: Viewer, text: str, inbox_ids: Sequence[int] | None = 
 
     Words match by their beginning, without case or accents; the subject counts as part of
     the first message, the author's name of each of theirs. `#12` and `12` also find ticket 12.
-    `inbox_ids` are those the viewer can see, where the caller knows them already.
+    `inbox_ids` are those the viewer can see, where the caller knows them already. What is found in
+    a ticket that was merged leads to the one that goes on with it.
     """
     written = re.fullmatch(r"\s*#?(\d{1,18})\s*", text)
     number = int(written[1]) if written else 0
     latest = _latest_matches(viewer, text, inbox_ids)
-    wanted = visible_tickets(viewer).filter(Q(conversation__in=list(latest)) | Q(number=number))
+    numbers = [_survivor(number), number] if number else []
+    places = {pk for pk, message in latest.items() for pk in (pk, message.conversation_id)}
+    wanted = visible_tickets(viewer).filter(Q(conversation__in=places) | Q(number__in=numbers))
     found = {ticket.conversation_id: ticket for ticket in _with_people(wanted)}
-    hits = [Hit(ticket, None) for ticket in found.values() if ticket.number == number]
-    hits += [
-        Hit(found[conversation_id], message)
-        for conversation_id, message in latest.items()
-        if found[conversation_id].number != number
-    ]
+    by_number = {ticket.number: ticket for ticket in found.values()}
+    asked = next((by_number[one] for one in numbers if one in by_number), None)
+    hits = [Hit(asked, None)] if asked else []
+    for pk, message in latest.items():
+        # Who does not see the one that goes on still finds what they can see.
+        ticket = found.get(pk) or found[message.conversation_id]
+        if ticket != asked:
+            hits.append(Hit(ticket, message))
     return hits[:SEARCH_ROWS]
+
+
+def _survivor(number: int) -> int:
+    """The ticket that goes on with this one; itself, where it was not merged."""
+    merged = Conversation.objects.filter(ticket=number).values("merged_into")
+    onward = Ticket.objects.filter(conversation__in=merged).values_list("number", flat=True)
+    return onward.first() or number
 
 
 def _latest_matches(
@@ -304,14 +337,16 @@ def _latest_matches(
     )
     # Inboxes by their ids, not by a subquery: PostgreSQL would join with every ticket there is.
     matches = Message.objects.filter(
-        Q(conversation__ticket__inbox__in=inbox_ids) | Exists(seats),
+        Q(conversation__ticket__inbox__in=inbox_ids)
+        | Q(conversation__merged_into__ticket__inbox__in=inbox_ids)
+        | Exists(seats),
         search=query,
-    )
+    ).annotate(goes_on=Coalesce("conversation__merged_into", "conversation"))
     latest: dict[int, Message] = {}
     rows = matches.select_related("author").defer("search", "quoted").order_by("-pk")
     for message in rows[:SEARCH_DEPTH_ROWS]:
         if len(latest) < SEARCH_ROWS:
-            latest.setdefault(message.conversation_id, message)
+            latest.setdefault(vars(message)["goes_on"], message)
     return latest
 
 
@@ -328,8 +363,10 @@ def search_query(text: str) -> SearchQuery | None:
 
 
 def previous_tickets(viewer: Viewer, ticket: Ticket, *, limit: int = 5) -> QuerySet[Ticket]:
-    """Other tickets of the same customer, latest first."""
-    mine = visible_tickets(viewer).filter(requester=ticket.requester_id)
+    """Other tickets of the same customer, latest first. What was merged is no other."""
+    mine = visible_tickets(viewer).filter(
+        requester=ticket.requester_id, conversation__merged_into=None
+    )
     return mine.exclude(number=ticket.number).order_by("-number")[:limit]
 
 
@@ -346,6 +383,28 @@ def with_marks(seats: QuerySet[Participant]) -> QuerySet[Participant]:
         read_at=Subquery(by_others.filter(seq__lte=OuterRef("last_read_seq"))[:1]),
         got_at=Subquery(by_others.filter(seq__lte=has_seq)[:1]),
     )
+
+
+def merged_numbers(ticket: Ticket) -> list[int]:
+    """The tickets that were merged into this one."""
+    merged = ticket.conversation.merged_from
+    if not merged:
+        return []
+    numbers = Ticket.objects.filter(conversation__in=merged).order_by("number")
+    return list(numbers.values_list("number", flat=True))
+
+
+def tickets_to_merge(viewer: Viewer, ticket: Ticket, *, limit: int = 10) -> list[Ticket]:
+    """Other tickets of the same customer in inboxes the viewer sees, unsolved ones first, then the
+    latest."""
+    theirs = Ticket.objects.filter(
+        inbox__in=visible_inboxes(viewer),
+        requester=ticket.requester_id,
+        conversation__merged_into=None,
+    ).exclude(number=ticket.number)
+    is_solved = ExpressionWrapper(Q(status=Status.SOLVED), BooleanField())
+    rows = _with_people(theirs).order_by(is_solved, "-number")
+    return list(rows[:limit])
 
 
 def looks_like_signature() -> Q:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -238,7 +238,7 @@ def sides_of(viewer: Viewer, ticket: Ticket) -> list[Side]:
     )
     found: Any = list(beside.order_by("pk").prefetch_related("participants__person"))
     messages = _messages(vars(side)["last"] for side in found)
-    quoted = {conversation for conversation, _seq in quoted_from(ticket.conversation_id)}
+    quoted = {conversation for conversation, _seq in quoted_from(ticket.conversation.all_merged)}
     return [
         _side(side, messages.get(vars(side)["last"]), is_quoted=side.pk in quoted) for side in found
     ]
@@ -260,9 +260,9 @@ def _side(side: Conversation, last: Message | None, *, is_quoted: bool) -> Side:
     )
 
 
-def quoted_from(ticket_conversation_id: int) -> set[tuple[int, int]]:
+def quoted_from(conversations: Collection[int]) -> set[tuple[int, int]]:
     """What notes of a ticket quote: conversations among colleagues, and places in them."""
-    notes = Message.objects.filter(conversation=ticket_conversation_id, kind=Message.Kind.NOTE)
+    notes = Message.objects.filter(conversation__in=conversations, kind=Message.Kind.NOTE)
     return {
         (source["conversation"], source["seq"])
         for sources in notes.exclude(sources=[]).values_list("sources", flat=True)

@@ -6,7 +6,7 @@ from django.contrib.auth.views import LogoutView
 from django.urls import include, path
 
 from tickets.api.uploads import UploadsView, UploadView
-from tickets.views import acts, fragments, mailboxes, me, pages
+from tickets.views import acts, fragments, mailboxes, me, merging, pages
 from tickets.views.assistant import assistant
 from tickets.views.chats import chats
 from tickets.views.colleagues import colleagues
@@ -36,6 +36,8 @@ ticket = [
     path("hand/", acts.hand, name="hand"),
     path("solve/", acts.solve, name="solve"),
     path("reopen/", acts.reopen, name="reopen"),
+    path("merge/", merging.merge, name="merge"),
+    path("split/", merging.split, name="split"),
     path("seen/", acts.seen, name="seen"),
 ]
 

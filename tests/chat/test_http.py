@@ -52,7 +52,7 @@ SCRIPTS = [
     "/widget.js",
     *(f"/widget/{name}.js" for name in ("chat", "files", "look", "more", "people")),
 ]
-RARE = ["/widget/api.js", "/widget/lease.js"]
+RARE = ["/widget/api.js", "/widget/lease.js", "/widget/past.js"]
 
 
 @pytest.mark.parametrize("path", SCRIPTS + RARE)

@@ -132,7 +132,7 @@ async def test_what_a_visitor_sends_is_acknowledged_and_rings_once_for_everyone(
         ack = await heard_until(tab, "ack")
         event = await heard_until(other_tab, "message.posted")
 
-        assert ack["message"] == event["message"]
+        assert ack["message"] == event["message"] | {"chat": conversation}
         assert (event["conversation"], event["seq"], event["after"]) == (conversation, 1, 0)
         stored_as = await stored(Message.objects.get)
         assert (stored_as.body, stored_as.via) == ("Hello?", "widget")

@@ -17,7 +17,7 @@ from tests import make
 from tests.together import at_once
 from tickets.access import Viewer
 from tickets.models import Conversation, Inbox, Message, Participant, Ticket
-from tickets.operations import reply_at_once, solve_ticket
+from tickets.operations import merge_tickets, reply_at_once, solve_ticket
 from tickets.operations.seats import Guests, add_people
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -225,3 +225,16 @@ async def test_a_store_that_is_away_is_no_message_and_no_fault(
     assert await said is None
     count = database_sync_to_async(Message.objects.filter(conversation=chat.conversation_id).count)
     assert await count() == 1
+
+
+def test_where_tickets_were_merged_the_same_words_are_looked_for_first(
+    alice: Viewer, carol: Viewer, inbox: Inbox
+) -> None:
+    here, there = (make.ticket(carol, inbox, words, channel="chat") for words in ("One", "Two"))
+    token = uuid4()
+    said = make.say(carol, here, "Hello?", client_token=token)
+    merge_tickets(alice, here.number, there.number)
+    assert says(carol, here, "Hello?", token) is None
+    assert says(carol, there, "Hello?", token) is None
+    assert make.say(carol, there, "Hello?", client_token=token).pk == said.pk
+    assert Message.objects.filter(body="Hello?").count() == 1

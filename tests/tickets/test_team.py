@@ -16,6 +16,7 @@ from tickets.access import (
     access_file,
     access_team,
     access_ticket,
+    side_conversations,
     visible_conversations,
     visible_messages,
     visible_tickets,
@@ -25,6 +26,7 @@ from tickets.operations import (
     ask_colleagues,
     join_beside,
     mark_team_read,
+    merge_tickets,
     post_reply,
     quote_back,
     seats,
@@ -475,6 +477,19 @@ def test_the_outcome_is_quoted_once_with_its_author_named(
     assert note.body == "**Dana** said:\n\n> Yes.\n> On Monday.\n\nI tell her."
     assert Message.objects.filter(kind="note").count() == 1
     assert [one.is_quoted for one in sides_of(alice, ticket)] == [True]
+
+
+def test_what_is_beside_a_ticket_goes_on_beside_the_one_it_was_merged_into(
+    side: Conversation, alice: Viewer, dana: Viewer, carol: Viewer, ticket: Ticket, inbox: Inbox
+) -> None:
+    early, late = make.say(dana, side, "On Monday."), make.say(dana, side, "Or on Tuesday.")
+    quoted = quote_back(alice, side.pk, early.seq)
+    goes_on = make.ticket(carol, inbox, "The same again")
+    merge_tickets(alice, ticket.number, goes_on.number)
+    goes_on.conversation.refresh_from_db()
+    assert [one.pk for one in side_conversations(alice, goes_on)] == [side.pk]
+    assert quote_back(alice, side.pk, early.seq) == quoted
+    assert quote_back(alice, side.pk, late.seq).conversation_id == goes_on.conversation_id
 
 
 def test_only_what_one_may_read_is_quoted(

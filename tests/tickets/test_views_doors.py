@@ -37,6 +37,7 @@ def test_every_address_of_the_desk_is_in_these_lists() -> None:
     tested |= {"colleagues"}  # in test_views_colleagues
     tested |= {"mail_html", "move"}  # in test_mail_html, test_mail_moving
     tested |= {"me", "away", "calls"}  # in test_views_me
+    tested |= {"merge", "split"}  # in test_views_merging
     tested |= {"mailboxes", "new-mailbox", "mailbox", "check-mailbox", "mailbox-check"}
     # In test_mail_oauth and test_mailbox_removed.
     tested |= {"mailbox-sign-in", "mailbox-signed-in", "remove-mailbox"}

@@ -13,7 +13,8 @@ IDS_MAX = 50  # of a longer chain the first and the last are looked up
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """A mail of ours or theirs that stands in a timeline."""
+    """A mail of ours or theirs that stands in a timeline; or, with its key in place of a
+    Message-ID, a conversation that an address names. Of what was merged, the one that goes on."""
 
     rfc_message_id: str
     conversation_id: int

@@ -7,7 +7,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("tickets", "0029_drop_open_indexes")]
+    dependencies = [("tickets", "0031_direct_once")]
 
     operations = [
         migrations.AddField(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import GinIndex
 from django.contrib.postgres.search import SearchVectorField
 from django.db import models
@@ -44,6 +45,24 @@ class Conversation(models.Model):
         db_constraint=False,
         db_index=False,
     )
+    # Its ticket was merged: nothing is said here any more, what was said stays. Never one that was
+    # merged itself.
+    merged_into = models.ForeignKey(
+        "self",
+        models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="+",
+        verbose_name=_("merged into"),
+        db_constraint=False,
+        db_index=False,
+    )
+    # The line there that says so: in the joint timeline every entry of this one stands before it.
+    merged_seq = models.IntegerField(null=True, blank=True, editable=False)
+    # All that were merged into this one, so that nobody who has this row must look for them.
+    merged_from = ArrayField(
+        models.BigIntegerField(), default=list, db_default=[], blank=True, editable=False
+    )
     last_seq = models.PositiveIntegerField(_("last entry"), default=0)
     # The last entry that customers can see: what the next one says it comes after.
     last_public_seq = models.PositiveIntegerField(_("last public entry"), default=0)
@@ -59,7 +78,12 @@ class Conversation(models.Model):
                 fields=["side_of"],
                 condition=Q(side_of__isnull=False),
                 name="conversation_side_of",
-            )
+            ),
+            models.Index(
+                fields=["merged_into"],
+                condition=Q(merged_into__isnull=False),
+                name="conversation_merged_into",
+            ),
         ]
         constraints = [
             models.UniqueConstraint(
@@ -76,10 +100,20 @@ class Conversation(models.Model):
                 condition=Q(last_public_seq__lte=F("last_seq")),
                 name="conversation_public_within_all",
             ),
+            models.CheckConstraint(
+                condition=Q(merged_into__isnull=True, merged_seq__isnull=True)
+                | Q(merged_into__isnull=False, merged_seq__isnull=False, merged_from=[]),
+                name="conversation_merged_as_a_whole",
+            ),
         ]
 
     def __str__(self) -> str:
         return self.title or f"{self.get_channel_display()} {self.pk}"
+
+    @property
+    def all_merged(self) -> list[int]:
+        """The keys of this one and of all that were merged into it."""
+        return [self.pk, *self.merged_from]
 
 
 class Participant(models.Model):

@@ -18,8 +18,10 @@ from tickets.operations.conversations import (
 )
 from tickets.operations.handing import hand_ticket_to
 from tickets.operations.live import nobody_waits, share_chat
+from tickets.operations.merging import merge_tickets
 from tickets.operations.moving import move_message
 from tickets.operations.opening import open_ticket_by_mail
+from tickets.operations.splitting import split_ticket
 from tickets.operations.taking_back import Draft, take_back
 from tickets.operations.team import (
     ask_colleagues,
@@ -49,6 +51,7 @@ __all__ = [
     "mark_seen",
     "mark_team_read",
     "may_answer",
+    "merge_tickets",
     "move_message",
     "nobody_waits",
     "open_ticket_by_mail",
@@ -61,6 +64,7 @@ __all__ = [
     "reply_at_once",
     "share_chat",
     "solve_ticket",
+    "split_ticket",
     "start_chat",
     "start_direct",
     "start_group",

@@ -30,12 +30,14 @@ log = logging.getLogger(__name__)
 # when the statement began, so nothing may have happened in between: what happens in a conversation
 # has a place in it. A ticket that changed without one leaves the message without a place, and the
 # database refuses all of it. Tickets are found by their conversation only; the plan is made once,
-# and by the inbox it would read all of them.
+# and by the inbox it would read all of them. Where tickets were merged, the same words may have
+# been stored before in another conversation: `post_reply` looks there.
 STATEMENT = """
 WITH moved AS (
     UPDATE tickets_conversation c
        SET last_seq = c.last_seq + 1, last_public_seq = c.last_seq + 1
      WHERE c.id = %(conversation)s AND c.channel = 'chat' AND NOT c.is_group
+       AND c.merged_into_id IS NULL AND c.merged_from = '{{}}'
        AND c.last_seq = (SELECT last_seq FROM tickets_conversation WHERE id = %(conversation)s)
        AND EXISTS ({writable})
        AND NOT EXISTS (SELECT FROM ({emailed}) AS seat WHERE seat.person_id <> %(person)s)

@@ -17,7 +17,7 @@ from helpdesk.lib import prepared
 from helpdesk.lib.errors import Refused
 from helpdesk.lib.text import clean, says_nothing
 from tickets import events
-from tickets.access import Viewer, access_to_write
+from tickets.access import Merged, Viewer, access_to_write
 from tickets.models import Conversation, Message, Participant, Person, Ticket
 from tickets.operations.copies import (
     Copies,
@@ -104,11 +104,13 @@ def post_reply(
     assistant, and an unassigned ticket becomes theirs. Addresses in `cc` get a seat and hear what
     is said from now on; those in `bcc` get this one message, and nobody learns of them. In a chat,
     staff may give up to CHOICES_MAX answers to choose from with one tap: `choices`. `seen_seq` is
-    the last entry that the writer had before them, where that is known.
+    the last entry that the writer had before them, where that is known. What a customer says in a
+    ticket that was merged is said in the one that goes on; staff are told.
 
     Raises NotFound if the viewer may not see the conversation, Refused if they may only read it,
     if the body is empty or too long, if a file cannot be had, if an address cannot be written to,
-    or for choices where none can be given, MovedOn if somebody else has spoken after `seen_seq`.
+    or for choices where none can be given, Merged for staff, MovedOn if somebody else has spoken
+    after `seen_seq`.
     """
     body = checked(body, may_be_empty=bool(files))
     copies = checked_copies(cc, bcc)
@@ -120,7 +122,13 @@ def post_reply(
             *(inbox_id, files, copies, given, seen_seq),
         )
 
-    return _once(write, viewer, conversation_id, client_token)
+    while True:
+        try:
+            return _once(write, viewer, conversation_id, client_token)
+        except Merged as merged:  # its lock went with its transaction
+            if viewer.is_staff:
+                raise
+            conversation_id = merged.into
 
 
 def _reply(
@@ -151,6 +159,8 @@ def _reply(
     conversation = access_to_write(viewer, conversation_id)
     if choices and not (viewer.is_staff and conversation.channel == Conversation.Channel.CHAT):
         raise Refused(_("Answers to choose from are for customers in a chat."))
+    if client_token and (said := _said_before_merging(conversation, viewer, client_token)):
+        return said
     if seen_seq is not None and conversation.last_public_seq > seen_seq:
         _check_nobody_spoke(conversation, viewer, seen_seq, client_token)
     ticket = ticket_of(conversation)
@@ -300,6 +310,22 @@ def _once(
         conversation=conversation_id, author=viewer.person, client_token=client_token
     )
     read_files([message])
+    return message
+
+
+def _said_before_merging(
+    conversation: Conversation, viewer: Viewer, client_token: UUID
+) -> Message | None:
+    """What this sender wrote with the same token where it was said, before that was merged into
+    this conversation: its acknowledgement got lost."""
+    if not conversation.merged_from:
+        return None
+    said = Message.objects.select_related("author").filter(
+        conversation__in=conversation.merged_from, author=viewer.person, client_token=client_token
+    )
+    message = said.first()
+    if message is not None:
+        read_files([message])
     return message
 
 

@@ -22,7 +22,12 @@ from tickets.models import Message, OutgoingEmail, Ticket
 from tickets.operations.enclosures import with_files
 from tickets.operations.letters import letter_for
 from tickets.operations.sign_in import route_of
-from tickets.operations.timeline import locked, ticket_of, ticket_reopens
+from tickets.operations.timeline import (
+    locked,
+    survivor_of,
+    ticket_of,
+    ticket_reopens,
+)
 from tickets.queries import undelivered_mails
 
 log = logging.getLogger(__name__)
@@ -83,7 +88,7 @@ def slips() -> Path:
 
 def _undelivered(outgoing: OutgoingEmail) -> None:
     """The customer has not heard us, so it is our turn again, and the lists show it."""
-    ticket = ticket_of(locked(outgoing.message.conversation_id))
+    ticket = ticket_of(locked(survivor_of(outgoing.message.conversation_id)))
     if ticket is not None:
         ticket_reopens(ticket, reason="undelivered")
 

@@ -278,10 +278,11 @@ def _continue(row: InboundEmail, mail: ParsedEmail, facts: Facts, found: Match) 
     names the old one. Who writes about it once more by the same way joins that."""
     subject = matter(mail.subject)
     since = Ticket.objects.filter(continues=found.ticket_number).order_by("-number")
-    for later in since[:5]:
+    for later in since.select_related("conversation")[:5]:
         if matter(later.subject) == subject:
             reason = f"It has the subject of #{later.number}, which continues the ticket it answers"
-            there = Match(later.conversation_id, f"{reason}. {found.reason}")
+            onward = later.conversation.merged_into_id or later.conversation_id
+            there = Match(onward, f"{reason}. {found.reason}")
             return _join(row, mail, facts, there)
     decided = _open(row, mail, facts, continues=found.ticket_number)
     message = decided["message"]

@@ -170,7 +170,8 @@ def _quoted(message: Message, inbox: Inbox, room: int = QUOTED_MAX_CHARS) -> Quo
 
 
 def _earlier_ids(outgoing: OutgoingEmail, message: Message) -> list[str]:
-    """Message-IDs of what this recipient and we have mailed each other before, oldest first."""
+    """Message-IDs of what this recipient and we have mailed each other before, oldest first; of
+    what was merged first, so that their mail program shows it in one place."""
     theirs = InboundEmail.objects.filter(
         conversation=message.conversation_id, message__seq__lt=message.seq
     ).exclude(rfc_message_id="")
@@ -183,5 +184,21 @@ def _earlier_ids(outgoing: OutgoingEmail, message: Message) -> list[str]:
         *theirs.values_list("message__seq", "rfc_message_id"),
         *ours.values_list("message__seq", "rfc_message_id"),
     ]
-    ids = [one for _, one in sorted(places)]
+    ids = [*_merged_ids(outgoing, message), *(one for _, one in sorted(places))]
     return ids if len(ids) <= EARLIER_IDS_MAX else [ids[0], *ids[1 - EARLIER_IDS_MAX :]]
+
+
+def _merged_ids(outgoing: OutgoingEmail, message: Message) -> list[str]:
+    """Of this recipient alone: who wrote the other ticket is nobody else's to know."""
+    merged = message.conversation.merged_from
+    if not merged:
+        return []
+    theirs = InboundEmail.objects.filter(
+        conversation__in=merged, message__author=outgoing.person_id
+    ).exclude(rfc_message_id="")
+    ours = OutgoingEmail.objects.filter(message__conversation__in=merged, person=outgoing.person_id)
+    places = [
+        *theirs.values_list("message__created_at", "rfc_message_id"),
+        *ours.values_list("message__created_at", "rfc_message_id"),
+    ]
+    return [one for _, one in sorted(places)]

@@ -57,12 +57,14 @@ place AS (
       FROM place, given ORDER BY given.place
 )"""
 
-# The lock, and then the ticket as it is once the lock is ours. Seats are read as they were before
+# The lock, and then the ticket as it is once the lock is ours. What was merged while it was waited
+# for is not there: the mail is looked at anew. Seats are read as they were before
 # the lock was waited for: who was seated meanwhile is only said to be new once more.
 NEXT_PLACE = """
 place AS MATERIALIZED (
     SELECT id, channel, last_seq, last_public_seq AS after
-      FROM tickets_conversation WHERE id = %(conversation)s FOR NO KEY UPDATE
+      FROM tickets_conversation
+     WHERE id = %(conversation)s AND merged_into_id IS NULL FOR NO KEY UPDATE
 ), held AS MATERIALIZED (
     SELECT t.number, t.status, t.waiting_since, t.last_message_at
       FROM tickets_ticket t JOIN place ON place.id = t.conversation_id
@@ -291,7 +293,7 @@ def join_with(
     is one that hears nothing, and an old one stays as it is. `is_heard` is whether it becomes our
     turn.
 
-    Raises LookupError if the conversation is gone.
+    Raises LookupError if the conversation is gone, or goes on in another one.
     """
     more = {"conversation": conversation_id, "left_at": left_at}
     ticket = TICKET_HEARS if is_heard else TICKET_KEEPS

@@ -57,12 +57,11 @@ def named_in(body: str, people: Iterable[Person]) -> list[Person]:
     return found
 
 
-def mentions_seen(viewer: Viewer, conversation_id: int, seq: int) -> bool:
-    """The viewer has read a conversation up to `seq`. Returns whether they were named in it."""
-    unseen = Mention.objects.filter(
-        person=viewer.person,
-        seen_at=None,
-        message__conversation=conversation_id,
-        message__seq__lte=seq,
-    )
+def mentions_seen(viewer: Viewer, conversation: Conversation, seq: int) -> bool:
+    """The viewer has read a conversation up to `seq`, and what was merged into it. Returns whether
+    they were named there."""
+    read = Q(message__conversation=conversation, message__seq__lte=seq)
+    if conversation.merged_from:
+        read |= Q(message__conversation__in=conversation.merged_from)
+    unseen = Mention.objects.filter(read, person=viewer.person, seen_at=None)
     return bool(unseen.update(seen_at=now()))

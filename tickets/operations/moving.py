@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from helpdesk.lib.errors import NotFound, Refused
 from helpdesk.lib.text import fold, words_of
 from tickets import events
-from tickets.access import Viewer, access_ticket
+from tickets.access import Viewer, access_survivor, access_ticket
 from tickets.mail.machines import Nature
 from tickets.models import (
     Conversation,
@@ -58,7 +58,7 @@ def move_message(viewer: Viewer, number: int, seq: int, *, to: int | None) -> Ti
         source, target = _locked(viewer, number, to)
         message = _entry(source, seq)
         if message.kind == Message.Kind.CHANGE:
-            return _moved_before(viewer, message, to)
+            return _moved_before(viewer, message, target.number if target else None)
         if not may_be_moved(message):
             raise Refused(_("Only what came by mail can be moved."))
         if target is None and message.kind == Message.Kind.NOTE:
@@ -69,8 +69,9 @@ def move_message(viewer: Viewer, number: int, seq: int, *, to: int | None) -> Ti
 def _locked(viewer: Viewer, number: int, to: int | None) -> tuple[Ticket, Ticket | None]:
     """Both tickets, with the locks of both conversations.
 
-    The one operation that holds two of them. Whoever takes several takes them in the order of
-    their keys, so that two who move messages to and fro cannot wait for each other.
+    Whoever takes several, as merging does, too, takes them in the order of their keys, so that two
+    who move messages to and fro cannot wait for each other. A ticket that was merged stands for the
+    one that goes on.
     """
     source = access_ticket(viewer, number)
     if to is None:
@@ -81,6 +82,9 @@ def _locked(viewer: Viewer, number: int, to: int | None) -> tuple[Ticket, Ticket
         target = access_ticket(viewer, to)
     except NotFound as missing:
         raise Refused(_("There is no ticket #%(number)s.") % {"number": to}) from missing
+    target = access_survivor(viewer, target) or target
+    if target.number == number:
+        raise Refused(_("It is in this ticket already."))
     both = sorted([source, target], key=lambda ticket: ticket.conversation_id)
     locked = {one.number: access_ticket(viewer, one.number, lock=True) for one in both}
     return locked[source.number], locked[target.number]

@@ -7,11 +7,13 @@ from functools import partial
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
+from django.db.models import Q
 from django.utils.translation import gettext as _
 
 from helpdesk.lib.errors import NotFound, Refused
 from helpdesk.lib.text import PREVIEW_CHARS, clean, says_nothing
-from tickets.access import Viewer, visible_inboxes, visible_tickets
+from tickets import events
+from tickets.access import Viewer, access_ticket, visible_inboxes, visible_tickets
 from tickets.mail.render import one_line
 from tickets.models import Conversation, Inbox, Message, Participant, Ticket
 from tickets.operations.conversations import checked
@@ -20,6 +22,7 @@ from tickets.operations.people import checked_address, person_at
 from tickets.operations.related import hold_address
 from tickets.operations.timeline import (
     announce,
+    append_change,
     append_entry,
     open_ticket,
     queue_email,
@@ -40,17 +43,19 @@ def open_ticket_by_mail(
     body: str,
     client_token: UUID,
     files: Sequence[UUID] = (),
+    continues: int | None = None,
 ) -> Ticket:
     """Write to a customer who has not written: a ticket of the viewer's that waits for the answer.
 
     The mail goes to `address`, and the ticket is of whoever has it, or of someone new called
     `name`. `subject` is 1 to SUBJECT_MAX_CHARS characters on one line; `body` and `files` are as
-    in `post_reply`. A second call of the viewer's with the same `client_token` returns the first
+    in `post_reply`. `continues` is a solved ticket of the same customer whose matter it takes up
+    again; both say so. A second call of the viewer's with the same `client_token` returns the first
     call's ticket and does nothing else.
 
-    Raises NotFound for an inbox that the viewer cannot see, Refused with a sentence for an
-    address nobody can be reached at or that is one of our own, an inbox without an address, and
-    for words or files that cannot be sent.
+    Raises NotFound for an inbox or a ticket that the viewer cannot see, Refused with a sentence for
+    an address nobody can be reached at or that is one of our own, an inbox without an address, for
+    words or files that cannot be sent, and for a ticket that is not solved or another customer's.
     """
     address = checked_address(address)
     subject = checked_subject(subject)
@@ -62,11 +67,16 @@ def open_ticket_by_mail(
                 channel=Conversation.Channel.EMAIL, opened_with=client_token
             )
             inbox = _inbox(viewer, inbox_id)
-            return _open(viewer, conversation, inbox, address, name, subject, body, files)
+            ticket = _open(
+                viewer, conversation, inbox, address, name, subject, body, files, continues
+            )
+            if continues is not None:
+                _say_continued(viewer, ticket, continues)
+            return ticket
     except IntegrityError as refused:
         if "conversation_opened_once" not in str(refused):
             raise
-    return _opened(viewer, client_token)
+    return opened_with(viewer, client_token)
 
 
 def checked_subject(subject: str) -> str:
@@ -100,6 +110,7 @@ def _open(
     subject: str,
     body: str,
     files: Sequence[UUID],
+    continues: int | None,
 ) -> Ticket:
     attached = uploaded_files(viewer, files)
     check_limits(inbox, attached)
@@ -131,6 +142,7 @@ def _open(
         subject=subject,
         first=message,
         assignee=viewer.user,
+        continues=continues,
     )
     ticket_hears(ticket, message, role="staff")
     announce(ticket, message, role="staff")
@@ -138,16 +150,29 @@ def _open(
     return ticket
 
 
-def _opened(viewer: Viewer, client_token: UUID) -> Ticket:
+def _say_continued(viewer: Viewer, ticket: Ticket, number: int) -> None:
+    old = access_ticket(viewer, number, lock=True)
+    if old.requester_id != ticket.requester_id:
+        sentence = _("#%(number)s is a ticket of %(name)s. Write to them, or open another ticket.")
+        raise Refused(sentence % {"number": number, "name": old.requester})
+    if old.status != Ticket.Status.SOLVED:
+        sentence = _("#%(number)s is not solved: write there, and nothing is torn apart.")
+        raise Refused(sentence % {"number": number})
+    append_change(ticket, "continues", None, number, author=viewer.person)
+    append_change(old, "continued", None, ticket.number, author=viewer.person)
+    events.ticket_changed(old)
+
+
+def opened_with(viewer: Viewer, client_token: UUID) -> Ticket:
     """What the viewer opened with this token before. Raises Refused if it was somebody else."""
+    theirs = Q(conversation__messages__seq=1, conversation__messages__author=viewer.person) | Q(
+        conversation__messages__change__field="split_from",
+        conversation__messages__author=viewer.person,
+    )
     ticket = (
         visible_tickets(viewer)
         .select_related("conversation")
-        .filter(
-            conversation__opened_with=client_token,
-            conversation__messages__seq=1,
-            conversation__messages__author=viewer.person,
-        )
+        .filter(theirs, conversation__opened_with=client_token)
         .first()
     )
     if ticket is None:

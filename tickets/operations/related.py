@@ -69,7 +69,7 @@ SELECT pg_advisory_xact_lock(k), set_config('plan_cache_mode', 'force_generic_pl
 # One question instead of seven: on a busy server the round trips cost more than the answers.
 LOOK_UP = """
 WITH related AS (
-    SELECT 'token' AS what, c.id AS conversation_id, NULL::int AS seq, '' AS name
+    SELECT 'token' AS what, c.id AS conversation_id, NULL::int AS seq, c.id::text AS name
       FROM tickets_conversation c
      WHERE c.id = ANY(%(tokens)s::bigint[]) AND c.channel <> 'internal'
     UNION ALL
@@ -85,12 +85,15 @@ WITH related AS (
        AND (e.rfc_message_id = ANY(%(ids)s::varchar[])
             OR %(message_id)s::varchar = ANY(e.reference_ids))
 )
-SELECT r.what, g.is_group::int::bigint, r.conversation_id, t.number, r.seq, r.name,
+-- What was merged is not answered any more: the one that goes on is.
+SELECT r.what, g.is_group::int::bigint, g.id, t.number,
+       CASE WHEN w.merged_into_id IS NULL THEN r.seq END, r.name,
        CASE WHEN i.new_ticket_after_days > 0
              AND t.solved_at < now() - make_interval(days => i.new_ticket_after_days)
             THEN t.subject END
-  FROM related r LEFT JOIN tickets_conversation g ON g.id = r.conversation_id
-  LEFT JOIN tickets_ticket t ON t.conversation_id = r.conversation_id
+  FROM related r JOIN tickets_conversation w ON w.id = r.conversation_id
+  JOIN tickets_conversation g ON g.id = coalesce(w.merged_into_id, w.id)
+  LEFT JOIN tickets_ticket t ON t.conversation_id = g.id
   LEFT JOIN tickets_inbox i ON i.id = t.inbox_id
 UNION ALL
 SELECT 'copy', e.id, e.conversation_id, t.number, NULL, '', NULL
@@ -152,7 +155,7 @@ def look_up(row: InboundEmail, mail: ParsedEmail) -> Facts:
         },
     )
     known = _sort_out(facts, found, doors)
-    facts.tokens.sort(key=lambda one: tokens.index(one.conversation_id))
+    facts.tokens.sort(key=lambda one: tokens.index(int(one.rfc_message_id)))
     # Nobody else can write one of our signed addresses into Reply-To.
     facts.is_ours = any(conversations_named([one.email]) for one in mail.reply_to)
     if not any(known.is_door(one.email) for one in named):

@@ -136,7 +136,7 @@ def seat_people(
     new = [one for one in unique.values() if one.pk not in seats or seats[one.pk].left_at]
     if not new:
         return []
-    _check_room(taken + len(new))
+    check_room(taken + len(new))
     if conversation.side_of_id is None:  # those beside a ticket end with it
         for person in new:
             check_groups(person)
@@ -183,7 +183,7 @@ def _seated(
     return seat
 
 
-def _check_room(seats: int) -> None:
+def check_room(seats: int) -> None:
     if seats > SEATS_MAX:
         raise Refused(
             _("A conversation has room for %(limit)s people; this would be %(count)s.")
@@ -198,6 +198,7 @@ def check_groups(person: Person) -> None:
         left_at=None,
         conversation__is_group=True,
         conversation__side_of=None,
+        conversation__merged_into=None,
     )
     if groups.count() >= GROUPS_MAX:
         raise Refused(

@@ -31,7 +31,7 @@ from tickets.operations.seats import (
     colleagues,
     seat_people,
 )
-from tickets.operations.timeline import line_of, record_change
+from tickets.operations.timeline import line_of, record_change, survivor_of
 
 Channel = Conversation.Channel
 Rank = Participant.Rank
@@ -147,8 +147,9 @@ def quote_back(viewer: Viewer, conversation_id: int, seq: int, *, words: str = "
     words = checked(words, may_be_empty=True)
     token = uuid5(QUOTES, str(message.pk))
     with transaction.atomic():
-        beside = access_to_write(viewer, side.side_of_id)
-        notes = Message.objects.filter(conversation=beside, client_token=token)
+        beside = access_to_write(viewer, survivor_of(side.side_of_id))
+        places = {beside.pk, side.side_of_id}  # it may have been quoted before that was merged
+        notes = Message.objects.filter(conversation__in=places, client_token=token)
         if (quoted := notes.first()) is not None:
             return quoted
         events.sides_changed(beside.pk)
@@ -167,7 +168,7 @@ def mark_team_read(viewer: Viewer, conversation_id: int, seq: int) -> None:
     with transaction.atomic():
         conversation = access_team(viewer, conversation_id)
         mark_read(viewer, conversation.pk, min(seq, conversation.last_seq))
-        mentions_seen(viewer, conversation.pk, seq)
+        mentions_seen(viewer, conversation, seq)
         events.team_changed(conversation.pk, [viewer.person.pk])
 
 

@@ -73,7 +73,7 @@ def mark_seen(viewer: Viewer, number: int, seq: int) -> None:
         is_news = True
     if is_news:
         events.seen_changed(ticket.conversation_id, viewer.person.pk, "staff", read)
-    was_named = mentions_seen(viewer, ticket.conversation_id, read)
+    was_named = mentions_seen(viewer, ticket.conversation, read)
     if ticket.unread and seq >= ticket.conversation.last_public_seq:
         ticket.unread = False
         ticket.save(update_fields=["unread"])

@@ -19,6 +19,7 @@ from helpdesk.lib.prepared import Prepared
 from helpdesk.lib.text import fold, preview, words_of
 from helpdesk.lib.work import ring_on_commit
 from tickets import events
+from tickets.access import Merged
 from tickets.mail.message_ids import new_message_id
 from tickets.models import (
     Conversation,
@@ -49,6 +50,7 @@ class MessagePosted:
     inbox_id: int
     handler: str
     is_group: bool = False
+    is_merged: bool = False  # others were merged into it, by which somebody may hear live
 
 
 def locked(conversation_id: int) -> Conversation:
@@ -73,8 +75,10 @@ def append_entry(
     `message` is new and has no place yet. Without an audience it gets that of its kind: replies
     are for everyone, notes and changes for staff. `searched_too` is found by search like the body,
     such as the subject of a new ticket. `attach` writes the rows of the message's files, whose
-    number it states in `file_count`.
+    number it states in `file_count`. Raises Merged where nothing is said any more.
     """
+    if conversation.merged_into_id is not None:
+        raise Merged(conversation)
     if not message.audience:
         is_reply = message.kind == Message.Kind.REPLY
         message.audience = Message.Audience.EVERYONE if is_reply else Message.Audience.STAFF
@@ -166,6 +170,7 @@ def open_ticket(
     subject: str,
     first: Message | None = None,
     assignee: User | None = None,
+    continues: int | None = None,
 ) -> Ticket:
     """A case file for a conversation that has none.
 
@@ -183,6 +188,7 @@ def open_ticket(
         requester=requester,
         inbox_id=inbox_id,
         assignee=assignee,
+        continues_id=continues,
         handler=handler,
         opened_at=moment,
         waiting_since=moment,
@@ -198,6 +204,12 @@ def assistant_is_on(inbox_id: int) -> bool:
         Inbox.objects.filter(pk=inbox_id, assistant_on=True).exists()
         and not Desk.objects.filter(assistant_on=False).exists()
     )
+
+
+def survivor_of(conversation_id: int) -> int:
+    """The conversation that goes on with this one: itself, or what it was merged into."""
+    rows = Conversation.objects.filter(pk=conversation_id)
+    return rows.values_list("merged_into", flat=True).first() or conversation_id
 
 
 def ticket_of(conversation: Conversation) -> Ticket | None:
@@ -257,10 +269,11 @@ def ticket_hears(ticket: Ticket, message: Message, *, role: str, reopens: bool =
 
 
 def waits_live(ticket: Ticket) -> bool:
-    """Is it a chat in which it is the turn of staff? That somebody still is there to wait is for
-    `chat.operations` to see."""
+    """Is it a chat, or does one go on in it, and is it the turn of staff? That somebody still is
+    there to wait is for `chat.operations` to see."""
+    conversation = ticket.conversation
     return (
-        ticket.conversation.channel == Conversation.Channel.CHAT
+        (conversation.channel == Conversation.Channel.CHAT or bool(conversation.merged_from))
         and ticket.status == Ticket.Status.OPEN
         and ticket.handler == Ticket.Handler.STAFF
     )
@@ -289,7 +302,7 @@ def tell_team(conversation: Conversation) -> None:
     seats = Participant.objects.filter(conversation=conversation, left_at=None)
     events.team_changed(conversation.pk, seats.values_list("person", flat=True))
     if conversation.side_of_id is not None:
-        events.sides_changed(conversation.side_of_id)
+        events.sides_changed(survivor_of(conversation.side_of_id))
 
 
 def line_of(message: Message) -> str:
@@ -313,6 +326,7 @@ def announce(ticket: Ticket, message: Message, *, role: str) -> None:
             inbox_id=ticket.inbox_id,
             handler=ticket.handler,
             is_group=ticket.conversation.is_group,
+            is_merged=bool(ticket.conversation.merged_from),
         ),
     )
 

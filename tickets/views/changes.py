@@ -6,6 +6,7 @@ from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from tickets.access import Viewer
 from tickets.models import Message
@@ -85,6 +86,26 @@ def change_sentence(message: Message, viewer: Viewer) -> SafeString:
             return format_html(_("This continues {ticket}"), ticket=_ticket(new))
         case {"field": "continued", "new": int(new)}:
             return format_html(_("This is continued in {ticket}"), ticket=_ticket(new))
+        case {"field": "merged", "new": int(new), "subject": str(subject)}:
+            return format_html(
+                _("{who} merged {ticket} into this: {subject}"),
+                who=who,
+                ticket=_name(f"#{new}"),
+                subject=subject,
+            )
+        case {"field": "split_from", "new": int(new)}:
+            return format_html(_("{who} split this from {ticket}"), who=who, ticket=_ticket(new))
+        case {"field": "split", "new": int(new), "by": str(author), "count": int(count)}:
+            said = ngettext(
+                "{who} split a message by {author} into {ticket}",
+                "{who} split {count} messages by {author} into {ticket}",
+                count,
+            )
+            return format_html(
+                said, who=who, author=_name(author), ticket=_ticket(new), count=count
+            )
+        case {"field": "merged_into", "new": int(new)}:
+            return format_html(_("{who} merged this into {ticket}"), who=who, ticket=_ticket(new))
         case {"field": "moved", "new": int(new), "by": str(author)}:
             return format_html(
                 _("{who} moved a message by {author} to {ticket}"),
@@ -159,6 +180,10 @@ def change_icon(message: Message) -> str:
             return "pencil"
         case {"field": "delivery"}:
             return "triangle-alert"
+        case {"field": "merged" | "merged_into"}:
+            return "merge"
+        case {"field": "split" | "split_from"}:
+            return "split"
         case {"field": "continues" | "continued" | "moved"}:
             return "external-link"
         case _:

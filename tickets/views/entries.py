@@ -20,9 +20,10 @@ from attachments.kinds import Kind, kind_of
 from attachments.models import Attachment, Blob
 from tickets.access import Viewer, visible_messages
 from tickets.events import role_of
+from tickets.joint import joint_page
 from tickets.mail.machines import Nature
 from tickets.mail.protection import SIGNED
-from tickets.models import Conversation, Message, MessageFile, OutgoingEmail
+from tickets.models import Conversation, Message, MessageFile, OutgoingEmail, Ticket
 from tickets.operations.moving import may_be_moved
 from tickets.queries import looks_like_signature
 from tickets.views.changes import change_icon, change_sentence
@@ -131,9 +132,15 @@ class Entry:
     continues: bool = False  # the same person, still speaking
     is_new: bool = False  # everything from here on is unread
     log: list[Log] = field(default_factory=list)  # what became of each of its mails
+    merged: Ticket | None = None  # where it was said, before that was merged into the one shown
     can_be_taken_back: bool = False  # none of its mails has begun to leave
     marks: list[ReadMark] = field(default_factory=list)  # who has read it, and nothing after it
     among_us: bool = False  # colleagues among themselves, whose Markdown both sides see
+
+    @property
+    def is_joint(self) -> bool:
+        """The line from which on the page shows another ticket's entries, too."""
+        return (self.message.change or {}).get("field") == "merged"
 
     @property
     def is_pending(self) -> bool:
@@ -192,7 +199,7 @@ class Entry:
 
     @property
     def can_be_moved(self) -> bool:
-        return may_be_moved(self.message)
+        return self.merged is None and may_be_moved(self.message)
 
     @property
     def can_be_tried(self) -> bool:
@@ -205,6 +212,7 @@ class Timeline:
     entries: list[Entry]
     before: int | None = None  # the entries before this one are left out
     ends_day: date | None = None  # the day line that follows the last entry
+    joint: str = ""  # as `before`, of what was merged: see `JointPage`
 
 
 def latest_entries(
@@ -220,8 +228,13 @@ def latest_entries(
     return timeline
 
 
-def earlier_entries(viewer: Viewer, conversation: Conversation, *, before: int) -> Timeline:
-    """The PAGE_ENTRIES entries that come before `before`."""
+def earlier_entries(
+    viewer: Viewer, conversation: Conversation, *, before: int, joint: str = ""
+) -> Timeline:
+    """The PAGE_ENTRIES entries that come before `before`. Where tickets were merged, of all their
+    timelines in one order; `joint` says where those stand, which the page after this one told."""
+    if conversation.merged_from:
+        return _joint_entries(viewer, conversation, before, joint)
     rows = _rows(viewer, conversation).filter(seq__lte=before).order_by("-seq")
     found = list(rows[: PAGE_ENTRIES + 2])
     follower = found.pop(0) if found and found[0].seq == before else None
@@ -232,6 +245,29 @@ def earlier_entries(viewer: Viewer, conversation: Conversation, *, before: int) 
     if follower and messages and _day(follower) != _day(messages[-1]):
         ends_day = _day(follower)
     return Timeline(entries, messages[0].seq if more else None, ends_day)
+
+
+def _joint_entries(viewer: Viewer, conversation: Conversation, before: int, joint: str) -> Timeline:
+    page = joint_page(viewer, conversation, before=before, joint=joint, count=PAGE_ENTRIES)
+    rows = _with_all(Message.objects.filter(pk__in=page.keys).select_related("author"))
+    by_key = rows.in_bulk()
+    messages = [by_key[key] for key in page.keys if key in by_key]
+    entries = []
+    last: Message | None = None
+    for message in messages:
+        ticket = page.merged.get(message.conversation_id)
+        where = ticket.conversation if ticket else conversation
+        entries += _entries(viewer, where, [message], last)
+        entries[-1].merged = ticket
+        if ticket:
+            entries[-1].can_be_taken_back = False
+        if last is not None and last.conversation_id != message.conversation_id:
+            entries[-1].continues = False
+        last = message
+    ends_day = None
+    if page.follower and last is not None and localdate(page.follower) != _day(last):
+        ends_day = localdate(page.follower)
+    return Timeline(entries, page.before, ends_day, page.joint)
 
 
 def entries_after(viewer: Viewer, conversation: Conversation, seq: int) -> tuple[Timeline, bool]:
@@ -255,6 +291,10 @@ def one_entry(viewer: Viewer, conversation: Conversation, seq: int) -> Entry | N
 
 def _rows(viewer: Viewer, conversation: Conversation) -> QuerySet[Message]:
     """Messages with their mails and files, in one query."""
+    return _with_all(visible_messages(viewer, conversation))
+
+
+def _with_all(messages: QuerySet[Message]) -> QuerySet[Message]:
     mails = OutgoingEmail.objects.filter(message=OuterRef("pk")).order_by("pk")
     files = (
         MessageFile.objects.filter(message=OuterRef("pk"))
@@ -278,8 +318,7 @@ def _rows(viewer: Viewer, conversation: Conversation) -> QuerySet[Message]:
         "content_id": "content_id",
     }
     return (
-        visible_messages(viewer, conversation)
-        .select_related("inbound_email")
+        messages.select_related("inbound_email")
         .defer("search", "inbound_email__raw")
         .annotate(
             mails=ArraySubquery(mails.values(mail=JSONObject(**{name: name for name in FIELDS}))),

@@ -11,7 +11,7 @@ from tickets.access import access_ticket, viewer_for, visible_emails
 from tickets.forms import TimelineForm
 from tickets.queries import with_marks
 from tickets.views.downloads import original_mail
-from tickets.views.entries import earlier_entries, entries_after, one_entry
+from tickets.views.entries import earlier_entries, entries_after, latest_entries, one_entry
 from tickets.views.frame import DeskRequest, desk_page
 from tickets.views.marks import read_marks
 from tickets.views.pages import show_about
@@ -20,7 +20,8 @@ from tickets.views.pages import show_about
 @require_safe
 @desk_page
 def timeline(request: DeskRequest, number: int) -> HttpResponse:
-    """Entries after `?after=`, ready to append, or before `?before=`, ready to put above.
+    """Entries after `?after=`, ready to append, or before `?before=`, ready to put above; the
+    latest without either.
 
     The header `X-More` says that the answer was cut short; ask again from its end.
     """
@@ -31,9 +32,15 @@ def timeline(request: DeskRequest, number: int) -> HttpResponse:
         raise NotFound
     context = {"ticket": ticket, "viewer": viewer}
     if (before := query.cleaned_data["before"]) is not None:
-        context["timeline"] = earlier_entries(viewer, ticket.conversation, before=before)
+        joint = query.cleaned_data["joint"]
+        context["timeline"] = earlier_entries(
+            viewer, ticket.conversation, before=before, joint=joint
+        )
         return render(request, "tickets/_timeline.html", context)
-    shown, more = entries_after(viewer, ticket.conversation, query.cleaned_data["after"] or 0)
+    if (after := query.cleaned_data["after"]) is None:
+        context["timeline"] = latest_entries(viewer, ticket.conversation, unread=False)
+        return render(request, "tickets/_timeline.html", context)
+    shown, more = entries_after(viewer, ticket.conversation, after)
     context["timeline"] = shown
     response = render(request, "tickets/_timeline.html", context)
     if more:

@@ -63,7 +63,7 @@ def read_marks(viewer: Viewer, seats: Iterable[Participant]) -> list[ReadMark]:
 
 def place_marks(timeline: Timeline, marks: Iterable[ReadMark]) -> None:
     """Put each below its entry, if that is shown."""
-    shown = {entry.message.seq: entry for entry in timeline.entries}
+    shown = {entry.message.seq: entry for entry in timeline.entries if not entry.merged}
     for mark in marks:
         if mark.seq in shown:
             shown[mark.seq].marks.append(mark)

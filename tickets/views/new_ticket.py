@@ -12,9 +12,10 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 from django_htmx.http import HttpResponseClientRedirect
 
-from tickets.access import Viewer, viewer_for
-from tickets.forms import NewTicketForm
-from tickets.models import Ticket
+from helpdesk.lib.errors import NotFound
+from tickets.access import Viewer, access_survivor, access_ticket, viewer_for
+from tickets.forms import NewTicketForm, SeqForm
+from tickets.models import Inbox, Ticket
 from tickets.operations import open_ticket_by_mail
 from tickets.operations.files import read_files
 from tickets.views.frame import DeskRequest, desk_page, nav
@@ -35,7 +36,7 @@ def new_ticket(request: DeskRequest) -> HttpResponse:
     if not senders:
         return render(request, "tickets/new_ticket.html", context)
     if request.method != "POST":
-        context["form"] = NewTicketForm(senders, initial={"inbox": senders[0].pk})
+        context["form"] = NewTicketForm(senders, initial=_initial(request, viewer, senders))
         return render(request, "tickets/new_ticket.html", context)
     form = NewTicketForm(senders, request.POST)
     if form.is_valid():
@@ -62,7 +63,28 @@ def _open(viewer: Viewer, words: dict[str, Any]) -> Ticket:
         body=words["body"],
         client_token=words["client_token"],
         files=words["file"],
+        continues=words["continues"],
     )
+
+
+def _initial(request: DeskRequest, viewer: Viewer, senders: list[Inbox]) -> dict[str, Any]:
+    """What stands in the form. `?continues=` is a ticket whose matter it takes up again: to the
+    same customer, under the same subject, out of the same inbox. Raises NotFound."""
+    if "continues" not in request.GET:
+        return {"inbox": senders[0].pk}
+    asked = SeqForm({"seq": request.GET["continues"]})
+    if not asked.is_valid():
+        raise NotFound
+    old = access_ticket(viewer, asked.cleaned_data["seq"])
+    old = access_survivor(viewer, old) or old
+    address = old.requester.addresses.filter(is_primary=True).first()
+    return {
+        "inbox": next((one.pk for one in senders if one.pk == old.inbox_id), senders[0].pk),
+        "address": address.address if address else "",
+        "name": old.requester.name,
+        "subject": old.subject,
+        "continues": old.number,
+    }
 
 
 def _says(ticket: Ticket, words: dict[str, Any]) -> bool:

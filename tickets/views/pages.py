@@ -11,11 +11,13 @@ from django.contrib.postgres.expressions import ArraySubquery
 from django.db.models import Exists, OuterRef, QuerySet, Subquery
 from django.db.models.functions import JSONObject
 from django.http import HttpResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.views.decorators.http import require_safe
 
 from tickets.access import (
     Viewer,
+    access_survivor,
     access_ticket,
     assignable_users,
     seeing_teams,
@@ -24,7 +26,7 @@ from tickets.access import (
 from tickets.forms import ComposerForm, TimelineForm
 from tickets.models import EmailAddress, Participant, Ticket
 from tickets.operations import MovedOn
-from tickets.queries import previous_tickets, with_marks
+from tickets.queries import merged_numbers, previous_tickets, with_marks
 from tickets.views.entries import earlier_entries, latest_entries
 from tickets.views.frame import DeskRequest, desk_page, frame, place_query
 from tickets.views.marks import place_marks, read_marks
@@ -46,9 +48,15 @@ def ticket_list(request: DeskRequest) -> HttpResponse:
 @require_safe
 @desk_page
 def ticket_page(request: DeskRequest, number: int) -> HttpResponse:
-    """One ticket beside its list; only its own pane where that is all a script asks for."""
+    """One ticket beside its list; only its own pane where that is all a script asks for.
+
+    One that was merged leads to the one that goes on; who may not see that reads this one.
+    """
     viewer = viewer_for(request.user)
     ticket = access_ticket(viewer, number)
+    if onward := access_survivor(viewer, ticket):
+        address, query = reverse("tickets:ticket", args=[onward.number]), request.GET.urlencode()
+        return redirect(f"{address}?{query}" if query else address)
     return show_ticket(request, viewer, ticket, ComposerForm())
 
 
@@ -78,7 +86,8 @@ def _pane(request: DeskRequest, viewer: Viewer, ticket: Ticket) -> dict[str, Any
     conversation = ticket.conversation
     query = TimelineForm(request.GET)
     if query.is_valid() and (before := query.cleaned_data["before"]):
-        timeline = earlier_entries(viewer, conversation, before=before)
+        joint = query.cleaned_data["joint"]
+        timeline = earlier_entries(viewer, conversation, before=before, joint=joint)
     else:
         timeline = latest_entries(viewer, conversation, unread=ticket.unread)
     return {
@@ -113,6 +122,7 @@ def about_ticket(viewer: Viewer, ticket: Ticket) -> dict[str, Any]:
         "hand_token": uuid4(),
         "previous": previous_tickets(viewer, ticket),
         "continued_in": vars(seats[0])["continued_in"] if seats else [],
+        "merged": merged_numbers(ticket),
     }
 
 

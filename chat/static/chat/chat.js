@@ -71,6 +71,7 @@ export function start(root) {
   let cursor = 0;
   let older = false; // there are messages before the first we have
   const messages = []; // by seq
+  let past = []; // said in chats that were merged into this one
   const typing = new Map(); // by person
   let stream = null; // the answer being written
   let opened = false;
@@ -95,10 +96,11 @@ export function start(root) {
 
   function take(list, isNews) {
     for (const message of list) {
-      const { author, change, client_token, seq } = message;
+      const { author, change, client_token, seq, chat: where } = message;
+      for (const item of queue()) if (item.client_token === client_token) store.drop(item.name);
+      if (chat && where && where !== chat) continue; // said before it was merged with another
       if (isNews && !messages[seq] && !change && author?.id !== you) hearNew(message);
       messages[seq] = message;
-      for (const item of queue()) if (item.client_token === client_token) store.drop(item.name);
       typing.delete(author?.id);
       if (change || author?.role === "assistant") hush();
       if (change?.field === "handler") now.handler = change.new;
@@ -114,6 +116,7 @@ export function start(root) {
   function forgetChat() {
     store.drop("seen");
     messages.length = cursor = chat = 0;
+    past = [];
     now = {};
     older = wanted = false;
     lost(socket);
@@ -185,7 +188,10 @@ export function start(root) {
             askAgain = true;
             continue;
           }
-          if (first) older = page.older;
+          if (first) {
+            older = page.older;
+            past = (page.merged[0] && (await (await part("past"))?.(page.merged))) || [];
+          }
           cursor = Math.max(cursor, page.upto);
           askAgain ||= page.more;
           take(page.messages, !first);
@@ -843,7 +849,8 @@ export function start(root) {
       const author = { role: config.assistant && "assistant" };
       all.push({ key: "greeting", author, body: config.greeting });
     }
-    for (const m of messages.flat()) {
+    const byTime = (a, b) => past[0] && (a.created_at > b.created_at || -1);
+    for (const m of past.concat(messages.flat()).sort(byTime)) {
       add(m.client_token ?? m.seq, { ...m, author: m.author ?? {}, mine: !m.change && m.author?.id === you });
     }
     for (const item of queue()) add(item.client_token, { ...item, mine: true, item });

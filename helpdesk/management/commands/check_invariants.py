@@ -8,7 +8,7 @@ from django.db.models import Count, Exists, F, Max, OuterRef, Q
 from django.db.models.functions import Coalesce
 
 from attachments.inventory import take
-from tickets.models import Conversation, Message, MessageFile, OutgoingEmail, Participant
+from tickets.models import Conversation, Message, MessageFile, OutgoingEmail, Participant, Ticket
 
 MISCOUNTED = """
 SELECT inbox_id, status, assignee_id, sum(counted), sum(real) FROM (
@@ -38,6 +38,7 @@ def problems() -> Iterator[str]:
     yield from _leaks()
     yield from _among_colleagues()
     yield from _miscounts()
+    yield from _half_merged()
     yield from _lost_bytes()
     yield from _forgotten_files()
 
@@ -98,6 +99,26 @@ def _miscounts() -> Iterator[str]:
                 f"counter of inbox {inbox}, {status}, assignee {assignee}: "
                 f"{counted} instead of {real}"
             )
+
+
+def _half_merged() -> Iterator[str]:
+    """What was merged ends with the line that says so, is solved, and is known where it goes on,
+    which was not merged itself."""
+    merged = Conversation.objects.filter(merged_into__isnull=False)
+    for row in merged.select_related("merged_into", "ticket").iterator():
+        into = row.merged_into
+        if into is None or into.merged_into_id is not None or row.pk not in into.merged_from:
+            yield f"conversation {row.pk}: merged into {row.merged_into_id}, which does not know"
+            continue
+        last = Message.objects.filter(conversation=row, seq=row.last_seq).first()
+        line = Message.objects.filter(conversation=into, seq=row.merged_seq or 0).first()
+        fields = [(one.change or {}).get("field") if one else None for one in (last, line)]
+        if fields != ["merged_into", "merged"] or row.ticket.status != Ticket.Status.SOLVED:
+            yield f"conversation {row.pk}: its ticket was merged, and goes on"
+    for row in Conversation.objects.exclude(merged_from=[]).iterator():
+        known = Conversation.objects.filter(pk__in=row.merged_from, merged_into=row)
+        if known.count() != len(row.merged_from):
+            yield f"conversation {row.pk}: counts what was not merged into it"
 
 
 def _lost_bytes() -> Iterator[str]:

@@ -44,7 +44,7 @@ export function menus(page = document) {
     const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
     if (!step) return;
     event.preventDefault();
-    const choices = [...menu.querySelectorAll(".menu button")];
+    const choices = [...menu.querySelectorAll(".menu button, .menu > a")];
     const at = choices.indexOf(page.activeElement);
     choices.at((at + step + (at < 0 && step < 0 ? 1 : 0)) % choices.length).focus();
   });

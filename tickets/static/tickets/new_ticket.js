@@ -6,11 +6,12 @@ import { AGAIN_AFTER, AGAIN_MS, draftKey, newToken, uploadWords } from "./compos
 import { ask, csrfToken, parse } from "./parts.js";
 
 const KEEP_AFTER_MS = 250;
-const FIELDS = ["inbox", "address", "name", "subject", "body"];
+const FIELDS = ["inbox", "address", "name", "subject", "body", "continues"];
 
 export function keepNewTicket(form, live, { signal, store = localStorage }) {
-  const key = draftKey("new");
   const fields = Object.fromEntries(FIELDS.map((name) => [name, form.elements.namedItem(name)]));
+  // What continues a ticket is another draft: it begins with words of ours.
+  const key = draftKey(`new${fields.continues.value && `-${fields.continues.value}`}`);
   const words = (name) => form.querySelector(`[data-words="${name}"]`).content.textContent;
   const { uploads: address } = form.dataset;
 
@@ -45,7 +46,7 @@ export function keepNewTicket(form, live, { signal, store = localStorage }) {
   // have taken them, and is still the same mail.
   const draft = () => ({ ...typed(), files: files.saved().map(({ id }) => id) });
   const same = (one, other) => JSON.stringify(one) === JSON.stringify(other);
-  const isEmpty = ({ inbox: _, ...others }) => !Object.values(others).join("").trim();
+  const isEmpty = ({ inbox: _, continues: __, ...others }) => !Object.values(others).join("").trim();
 
   const keep = () => {
     clearTimeout(keepTimer);
@@ -57,9 +58,10 @@ export function keepNewTicket(form, live, { signal, store = localStorage }) {
 
   const restore = () => {
     const kept = JSON.parse(store.getItem(key) ?? "null");
-    if (!kept || !isEmpty(typed())) return; // a refused form brings its own text
+    // A refused form brings its own text.
+    if (!kept || !("fresh" in form.dataset || isEmpty(typed()))) return;
     touched = true;
-    for (const name of FIELDS) fields[name].value = kept[name];
+    for (const name of FIELDS) fields[name].value = kept[name] ?? "";
     if (!fields.inbox.value) fields.inbox.selectedIndex = 0; // it is no longer theirs to write from
     ({ token, tried, promised } = kept);
     files.restore(kept.uploads);

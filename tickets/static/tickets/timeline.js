@@ -36,6 +36,7 @@ export function keepTimeline(pane, live, { signal, onEntries, onTakenBack, onRef
           (entry) => Number(entry.dataset.seq) > before,
         );
         if (fresh.some(({ dataset }) => dataset.byCustomer || dataset.replyBy)) unseen = true;
+        if (fresh.some((entry) => "joint" in entry.dataset)) await startAnew();
         if (fresh.length) onEntries(fresh);
         // Who has read the end, and what there is to quote.
         if (fresh.length && pane.querySelector('[data-part="read"], #quote')) refreshAbout();
@@ -45,6 +46,13 @@ export function keepTimeline(pane, live, { signal, onEntries, onTakenBack, onRef
       fail(error);
     }
   });
+
+  // Another ticket was merged into this one: its entries stand among those that are shown.
+  const startAnew = async () => {
+    const response = await ask(`${address}timeline/`, { signal });
+    list.innerHTML = await response.text();
+    htmx.process(list);
+  };
 
   // Tell the desk that somebody has these entries before them.
   const see = async () => {
