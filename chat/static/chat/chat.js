@@ -777,10 +777,8 @@ export function start(root) {
     const draft = box.value;
     box.value = text;
     submit();
-    if (draft && !box.value) {
-      box.value = draft;
-      typed();
-    }
+    box.value ||= draft;
+    keepDraft();
     box.focus();
   }
 
