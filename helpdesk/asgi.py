@@ -12,11 +12,17 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "helpdesk.settings")
 http = get_asgi_application()
 
 from channels.routing import ProtocolTypeRouter  # noqa: E402 - models load with the line above
+from django.conf import settings  # noqa: E402
 
 from chat.routing import websocket  # noqa: E402
 from helpdesk.pressure import with_pressure  # noqa: E402
+from helpdesk.turns import in_turn  # noqa: E402
 
-application = ProtocolTypeRouter({"http": with_pressure(http), "websocket": websocket})
+# Each may hold one of the pool's connections until it ends; not all of them need one.
+REQUESTS_AT_ONCE = 2 * settings.DATABASE_POOL_SIZE
+
+paced = with_pressure(in_turn(http, REQUESTS_AT_ONCE))
+application = ProtocolTypeRouter({"http": paced, "websocket": websocket})
 
 # What is loaded stays until the end. Looking through it again and again made pauses of 40 to
 # 90 ms for every socket of this process (docs/benchmarks.md).

@@ -133,7 +133,8 @@ def database(address: str, role: str, pool_size: int) -> dict[str, Any]:
 # Where no database is named, `helpdesk` on this machine's own PostgreSQL is as good a guess as
 # any: commands that need none still run, and the others say that it cannot be reached.
 DATABASE_URL: str = env.DATABASE_URL or "postgres:///helpdesk"
-DATABASES = {"default": database(DATABASE_URL, ROLE, env.DATABASE_POOL)}
+DATABASE_POOL_SIZE = env.DATABASE_POOL
+DATABASES = {"default": database(DATABASE_URL, ROLE, DATABASE_POOL_SIZE)}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 MIGRATE_LOCK_TIMEOUT_SECONDS: int = env.MIGRATE_LOCK_TIMEOUT_SECONDS
 

@@ -6,7 +6,7 @@ import contextlib
 import http.client
 import random
 import socket
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from urllib.parse import parse_qs, urlsplit
 
 import psycopg
@@ -16,6 +16,7 @@ from helpdesk.stack.mend import CannotStart
 
 TIMEOUT_SECONDS = 2
 LOOPBACK = "127.0.0.1"
+WAITING_MAX = 1_024  # connections that no web process has taken yet
 
 
 def place(url: str) -> str:
@@ -62,10 +63,28 @@ def web_fault(port: int, site_url: str) -> str:
         connection.close()
 
 
-def check_port(port: int) -> None:
-    """Raise CannotStart if something listens on `port` or we may not."""
+def take_port(port: int) -> socket.socket:
+    """A socket on `port` that does not listen yet.
+
+    Raises CannotStart if something listens there or we may not.
+    """
+    with _explained(port):
+        return _bind(port)
+
+
+def open_port(taken: socket.socket) -> None:
+    """Listen on a port that was taken: who comes from now on waits until somebody serves them.
+
+    Raises CannotStart if somebody else has taken it too, and was faster.
+    """
+    with _explained(taken.getsockname()[1]):
+        taken.listen(WAITING_MAX)
+
+
+@contextlib.contextmanager
+def _explained(port: int) -> Iterator[None]:
     try:
-        _bind(port)
+        yield
     except PermissionError as error:
         raise CannotStart(f"Only root may listen on port {port}: choose PORT=8000.") from error
     except OSError as error:
@@ -83,16 +102,21 @@ def free_port(ports: Iterable[int]) -> int:
     random.shuffle(candidates)
     for port in candidates:
         with contextlib.suppress(OSError):
-            _bind(port)
+            _bind(port).close()
             return port
     raise CannotStart(f"No free port on {LOOPBACK} between {min(ports)} and {max(ports)}.")
 
 
-def _bind(port: int) -> None:
-    with socket.socket() as probe:
+def _bind(port: int) -> socket.socket:
+    bound = socket.socket()
+    try:
         # As servers do, so that connections that have just ended are not in the way.
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        probe.bind((LOOPBACK, port))
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind((LOOPBACK, port))
+    except OSError:
+        bound.close()
+        raise
+    return bound
 
 
 def _last_line(error: Exception) -> str:

@@ -44,6 +44,7 @@ class Service:
     stop_signals: tuple[signal.Signals, ...] = (signal.SIGTERM,)  # SIGKILL comes after the last
     grace_seconds: float = 5.0  # between one signal and the next
     orphan_signal: signal.Signals = signal.SIGKILL  # on Linux, when we die
+    fds: tuple[int, ...] = ()  # open files of ours that it gets under the same numbers
     prepare: Callable[[], None] = lambda: None  # before every start, when none of it is running
 
     @property
@@ -108,7 +109,7 @@ class Child:
                     stdout=log,
                     stderr=subprocess.STDOUT,
                     start_new_session=True,  # Ctrl-C is for the supervisor alone
-                    pass_fds=(lock,),
+                    pass_fds=(lock, *service.fds),
                     preexec_fn=_die_with_us(service.orphan_signal),
                     **identity,
                 )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import socket
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from helpdesk.stack.addresses import LOOPBACK
@@ -16,10 +18,18 @@ WORKER_THREADS = 8
 PINGS = ("--ping-interval", "15", "--ping-timeout", "20")
 
 
-def web(folder: Path, environ: Mapping[str, str], port: int) -> Service:
-    """Pages, the API and the sockets."""
-    daphne = ("-m", "daphne", "-v", "0", "-b", LOOPBACK, "-p", str(port), *PINGS)
-    return _python("web", "web", folder, environ, *daphne, "helpdesk.asgi:application")
+def web(
+    folder: Path, environ: Mapping[str, str], port: int, listening: socket.socket | None = None
+) -> Service:
+    """Pages, the API and the sockets, on `port` or on a socket that listens already."""
+    daphne = ("-m", "daphne", "-v", "0", *PINGS)
+    application = "helpdesk.asgi:application"
+    if listening is None:
+        where = ("-b", LOOPBACK, "-p", str(port))
+        return _python("web", "web", folder, environ, *daphne, *where, application)
+    fd = listening.fileno()
+    service = _python("web", "web", folder, environ, *daphne, "--fd", str(fd), application)
+    return replace(service, fds=(fd,))
 
 
 def worker(folder: Path, environ: Mapping[str, str]) -> Service:

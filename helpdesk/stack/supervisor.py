@@ -19,10 +19,11 @@ from pathlib import Path
 from helpdesk.env import yes_no
 from helpdesk.stack import processes
 from helpdesk.stack.addresses import (
-    check_port,
+    open_port,
     place,
     postgres_fault,
     redis_fault,
+    take_port,
     web_fault,
 )
 from helpdesk.stack.children import POLL_SECONDS, Child, Service, end_leftover, stop
@@ -58,6 +59,7 @@ class Supervisor:
         self._processes: list[Keeper] = []
         self._logs: list[tuple[str, LogWatch]] = []
         self._asked_to_stop = False
+        self._door: socket.socket | None = None  # what the web process listens on
 
     def run(self) -> None:
         """Run until somebody asks us to stop; then stop everything and return.
@@ -93,9 +95,11 @@ class Supervisor:
     def _begin(self) -> None:
         for service in self._services():
             end_leftover(service, self._pause)
-        check_port(self._port)
+        self._door = take_port(self._port)
         self._settle(self._find_engines())
         self._migrate()
+        # Ours and not the web process's: while it starts again, who comes waits and is not refused.
+        open_port(self._door)
         for service in self._services():
             self._logs.append((service.name, LogWatch(service.log)))
             self._processes.append(Keeper(Child(service), self._say))
@@ -155,7 +159,7 @@ class Supervisor:
 
     def _services(self) -> list[Service]:
         services = [
-            processes.web(self._folder, self._environ, self._port),
+            processes.web(self._folder, self._environ, self._port, self._door),
             processes.worker(self._folder, self._environ),
             processes.beat(self._folder, self._environ),
             processes.mail(self._folder, self._environ),
@@ -202,6 +206,8 @@ class Supervisor:
         """Stop what serves people first and what it stands on last."""
         stop(*(keeper.child for keeper in self._processes))
         stop(*(keeper.child for keeper in self._engines))
+        if self._door:
+            self._door.close()
         kept = read_kept(self._folder).items()
         if kept:
             write_kept(self._folder, dict(pair for pair in kept if pair[0] in KEPT_ALWAYS))

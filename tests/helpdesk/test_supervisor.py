@@ -88,6 +88,15 @@ def test_a_killed_child_comes_back_and_works(up: Stack, name: str) -> None:
     assert f"{name:>8} | ended (SIGKILL), starting it again now" in up.terminal
 
 
+def test_who_comes_while_the_web_process_starts_again_waits_and_is_not_refused(
+    up: Stack,
+) -> None:
+    up.kill("web")
+    answer = httpx.get(f"{up.base_url}/healthz", timeout=60)
+    assert answer.status_code == 200
+    assert "ended (SIGKILL), starting it again now" in up.terminal
+
+
 def test_a_second_one_on_the_same_data_says_so_and_ends(up: Stack) -> None:
     other = Stack(up.data.parent / "data", settings=BARE)
     pids = up.pids()
