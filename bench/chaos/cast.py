@@ -13,7 +13,7 @@ import httpx
 from tests.clients import DeskPage, Habits, Journal, Staff, Visitor
 from tests.stack import Stack
 
-AT_ONCE = 20  # sessions begun at the same time
+AT_ONCE = 20  # who come, or look, at the same time
 ANSWER_SECONDS = 10.0
 CSRF_TOKEN = "c" * 32
 
@@ -75,7 +75,7 @@ class Cast:
 async def gather_cast(
     stack: Stack, visitors: int, staff: int, habits: Habits, exits: AsyncExitStack
 ) -> Cast:
-    """Let visitors and staff in; nobody has said anything yet. One visitor in five has two tabs."""
+    """Visitors who have not come yet, one in five with two tabs, and staff who are logged in."""
     journal = Journal()
     many = httpx.Limits(max_connections=None, max_keepalive_connections=100)
     client = httpx.AsyncClient(timeout=ANSWER_SECONDS, limits=many)
@@ -95,7 +95,6 @@ async def gather_cast(
         await _worker(stack, f"staff {n}", cookie, habits, journal, exits)
         for n, cookie in enumerate(await asyncio.to_thread(_hire, stack, staff))
     ]
-    await some_at_once((browser.start for browser in browsers), AT_ONCE)
     return Cast(browsers, workers[:-1], workers[-1], journal, habits)
 
 

@@ -20,7 +20,7 @@ from bench.chaos.cast import AT_ONCE, Cast, Chat, Worker, gather_cast, seat, som
 from bench.chaos.checker import Findings, Said, Shown, Stored, View, check
 from bench.chaos.faults import CUTS, Faults
 from bench.chaos.silence import Wait, silences, waits
-from tests.clients import AWAY, Habits, Sent, Tab
+from tests.clients import AWAY, Habits, Sent, Tab, Visitor
 from tests.stack import Stack
 
 MARK = re.compile("m-[0-9a-f]{32}")
@@ -67,9 +67,7 @@ async def run(stack: Stack, plan: Plan) -> Outcome:
         talk = Talk(stack, cast, plan, random)
         faults = Faults(stack, cast, random)
         async with _beside() as begin:
-            for visitor in cast.visitors:
-                begin(visitor.run())
-            await talk.begin()
+            await talk.begin(begin)
             async with _beside() as begin_desk:
                 for worker in cast.everyone:
                     begin_desk(worker.page.run())
@@ -111,13 +109,20 @@ class Talk:
         self._random = random
         self._end = 0.0
 
-    async def begin(self) -> None:
-        """Everyone's first words; they open the tickets."""
-        firsts = [visitor.say(_words("Hello")) for visitor in self._cast.visitors]
-        deadline = time.monotonic() + FIRST_WORDS_SECONDS
-        while any(sent.acknowledged_at is None for sent in firsts):
-            assert time.monotonic() < deadline, "not everyone could begin"
-            await asyncio.sleep(0.1)
+    async def begin(self, begin: Begin) -> None:
+        """Everyone comes, and says the first words; they open the tickets."""
+
+        async def come(visitor: Visitor) -> Sent:
+            await visitor.start()
+            begin(visitor.run())
+            first = visitor.say(_words("Hello"))
+            while first.acknowledged_at is None:  # noqa: ASYNC110 - nobody tells
+                await asyncio.sleep(0.05)
+            return first
+
+        async with asyncio.timeout(FIRST_WORDS_SECONDS):
+            comes = [partial(come, visitor) for visitor in self._cast.visitors]
+            firsts = await some_at_once(comes, AT_ONCE)
         await asyncio.to_thread(seat, self._stack, self._cast)
         for chat, first in zip(self._cast.chats, firsts, strict=True):
             self.said.append((chat, "visitor", first))
