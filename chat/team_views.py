@@ -39,8 +39,8 @@ from tickets.operations import (
 from tickets.operations.files import FILES_MAX
 from tickets.operations.seats import Guests
 from tickets.operations.timeline import survivor_of
+from tickets.queries import with_marks
 from tickets.team_queries import (
-    TeamRow,
     quoted_from,
     sides_of,
     team_row,
@@ -49,9 +49,9 @@ from tickets.team_queries import (
 )
 from tickets.views.entries import earlier_entries, entries_after, latest_entries, one_entry
 from tickets.views.frame import DeskRequest, desk_page, nav
+from tickets.views.marks import ReadMark, place_marks, read_marks
 
 QUOTABLE = 8  # of the last replies
-READERS_MAX = 10  # people in a conversation that says who has read its end
 
 
 @require_safe
@@ -117,6 +117,15 @@ def about(request: DeskRequest, pk: int) -> HttpResponse:
     """Head and side column again."""
     viewer = viewer_for(request.user)
     return _about_again(request, viewer, access_team(viewer, pk))
+
+
+@require_safe
+@desk_page
+def marks(request: DeskRequest, pk: int) -> HttpResponse:
+    """Who has read how far, each mark with the entry that it stands below."""
+    viewer = viewer_for(request.user)
+    found = _marks(viewer, access_team(viewer, pk))
+    return render(request, "tickets/_marks.html", {"marks": found})
 
 
 @require_POST
@@ -253,6 +262,7 @@ def _show(
         shown = earlier_entries(viewer, found, before=before)
     else:
         shown = latest_entries(viewer, found, read_seq=context["read_seq"])
+    place_marks(shown, _marks(viewer, found))
     context |= {
         "timeline": shown,
         "form": form,
@@ -296,21 +306,10 @@ def _about(viewer: Viewer, found: Conversation) -> dict[str, Any]:
         "read_seq": mine.last_read_seq,
         "writes": mine.rank != Participant.Rank.READER,
         "people_count": len(seats),
-        "shows_readers": len(seats) <= READERS_MAX,
-        "readers": _readers(row, seats),
         "beside": ticket,
         "sees_ticket": may_quote,
         "quotable": _quotable(viewer, found) if may_quote else [],
     }
-
-
-def _readers(row: TeamRow, seats: list[Participant]) -> str:
-    """Who has read the viewer's words, where these are the last and the others are few."""
-    if not row.is_mine or row.message is None or len(seats) > READERS_MAX:
-        return ""
-    seq, author = row.message.seq, row.message.author
-    read = [seat.person for seat in seats if seat.last_read_seq >= seq and seat.person != author]
-    return ", ".join(str(person) for person in read)
 
 
 def _quotable(viewer: Viewer, found: Conversation) -> list[tuple[Message, bool]]:
@@ -331,6 +330,10 @@ def _ticket_beside(found: Conversation) -> Ticket | None:
 def _seats(found: Conversation) -> QuerySet[Participant]:
     taken = Participant.objects.filter(conversation=found, left_at=None)
     return taken.select_related("person").order_by("pk")
+
+
+def _marks(viewer: Viewer, found: Conversation) -> list[ReadMark]:
+    return read_marks(viewer, with_marks(_seats(found)))
 
 
 def _choices(viewer: Viewer) -> dict[str, Any]:

@@ -27,6 +27,7 @@ team = [
     path("<int:pk>/timeline/", team_views.timeline, name="team-timeline"),
     path("<int:pk>/messages/<int:seq>/", team_views.message, name="team-message"),
     path("<int:pk>/about/", team_views.about, name="team-about"),
+    path("<int:pk>/marks/", team_views.marks, name="team-marks"),
     path("<int:pk>/reply/", team_views.reply, name="team-reply"),
     path("<int:pk>/seen/", team_views.seen, name="team-seen"),
     path("<int:pk>/join/", team_views.join, name="team-join"),

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.django_db
 
 SCRIPT = {"HX-Request": "true"}
 PANE = {**SCRIPT, "HX-Target": "ticket"}
-READ = ("", "timeline/", "messages/1/", "about/")
+READ = ("", "timeline/", "messages/1/", "about/", "marks/")
 WRITE = ("reply/", "seen/", "join/", "quote/")
 START = ("direct/", "group/")
 PAGES = ("/team/", "/team/new/")
@@ -58,7 +58,11 @@ def form(**more: Any) -> dict[str, Any]:
 
 def test_every_address_is_in_these_lists() -> None:
     patterns = get_resolver("chat.urls").reverse_dict
-    names = {str(key) for key in patterns if str(key).startswith(("team", "start-", "beside"))}
+    names = {
+        str(key).rstrip("s")
+        for key in patterns
+        if str(key).startswith(("team", "start-", "beside"))
+    }
     tested = {f"team-{path.strip('/').split('/')[0].rstrip('s')}" for path in (*READ[2:], *WRITE)}
     assert names == tested | {
         *("team", "team-list", "team-new", "team-timeline", "start-direct", "start-group", "beside")

@@ -38,8 +38,8 @@ export function keepTimeline(pane, live, { signal, onEntries, onTakenBack, onRef
         if (fresh.some(({ dataset }) => dataset.byCustomer || dataset.replyBy)) unseen = true;
         if (fresh.some((entry) => "joint" in entry.dataset)) await startAnew();
         if (fresh.length) onEntries(fresh);
-        // Who has read the end, and what there is to quote.
-        if (fresh.length && pane.querySelector('[data-part="read"], #quote')) refreshAbout();
+        // What there is to quote.
+        if (fresh.length && pane.querySelector("#quote")) refreshAbout();
       }
       await see();
     } catch (error) {
@@ -79,7 +79,6 @@ export function keepTimeline(pane, live, { signal, onEntries, onTakenBack, onRef
 
   // Who has read how far; the server knows where each mark stands.
   const refreshMarks = inTurn(async () => {
-    if (!pane.dataset.ticket) return; // colleagues among themselves: a part of the page says it
     try {
       const response = await ask(`${address}marks/`, { signal });
       const fresh = [...parse(await response.text()).children];
@@ -197,11 +196,8 @@ export function keepTimeline(pane, live, { signal, onEntries, onTakenBack, onRef
     refreshMarks();
     if (!pane.dataset.ticket) refreshAbout();
   });
-  onMine("seen.changed", () => {
-    refreshMarks();
-    if (pane.querySelector('[data-part="read"]')) refreshAbout();
-  });
-  onMine("got.changed", () => refreshMarks());
+  onMine("seen.changed", refreshMarks);
+  onMine("got.changed", refreshMarks);
   onMine("sides.changed", () => refreshBeside());
   live.on(
     "ticket.changed",
