@@ -87,7 +87,7 @@ def timeline(request: DeskRequest, pk: int) -> HttpResponse:
     query = TimelineForm(request.GET)
     if not query.is_valid():
         raise NotFound
-    context: dict[str, Any] = {"conversation": found, "viewer": viewer}
+    context: dict[str, Any] = {"ticket": None, "conversation": found, "viewer": viewer}
     if (before := query.cleaned_data["before"]) is not None:
         context["timeline"] = earlier_entries(viewer, found, before=before)
         return render(request, "tickets/_timeline.html", context)
@@ -107,7 +107,7 @@ def message(request: DeskRequest, pk: int, seq: int) -> HttpResponse:
     entry = one_entry(viewer, found, seq)
     if entry is None:
         raise NotFound
-    context = {"entry": entry, "conversation": found, "viewer": viewer}
+    context = {"ticket": None, "entry": entry, "conversation": found, "viewer": viewer}
     return render(request, "tickets/_entry.html", context)
 
 
@@ -301,6 +301,7 @@ def _about(viewer: Viewer, found: Conversation) -> dict[str, Any]:
     ticket = _ticket_beside(found)
     may_quote = ticket is not None and visible_tickets(viewer).filter(pk=ticket.pk).exists()
     return {
+        "ticket": None,  # what tickets and colleagues share asks for one
         "conversation": found,
         "row": row,
         "read_seq": mine.last_read_seq,
