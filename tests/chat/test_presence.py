@@ -148,7 +148,9 @@ async def test_after_redis_lost_everything_everybody_is_back(
             redis_client().flushdb()  # it takes a beat; then each is back by themselves
             await wait_until(lambda: presence.is_here(conversation, person))
             await wait_until(lambda: presence.at_desk() == {alice.person.pk})
-            assert await names(conversation) == ["Alice"]
+            await wait_until(
+                lambda: [one.name for one in presence.viewing(conversation)] == ["Alice"]
+            )
 
 
 async def test_a_page_shows_several_conversations_and_hears_of_each(
