@@ -190,7 +190,7 @@ export function start(root) {
           }
           if (first) {
             older = page.older;
-            past = (page.merged[0] && (await (await part("past"))?.(page.merged))) || [];
+            past = (page.merged?.[0] && (await (await part("past"))?.(page.merged))) || [];
           }
           cursor = Math.max(cursor, page.upto);
           askAgain ||= page.more;
@@ -841,7 +841,8 @@ export function start(root) {
     const add = (key, entry) => {
       const day = dayOf(entry.created_at);
       if (last !== (last = day)) all.push({ key: day, day, author: {} });
-      all.push({ author: {}, ...entry, key });
+      // What was drawn before we knew who we are is drawn anew.
+      all.push({ author: {}, ...entry, key: entry.mine ? `me${key}` : key });
     };
     if (config?.greeting && !older) {
       const author = { role: config.assistant && "assistant" };
