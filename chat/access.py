@@ -28,12 +28,8 @@ SEAT = Participant.objects.filter(
 )
 SEATED = Exists(SEAT)
 HAS = Greatest("got_seq", "last_read_seq", output_field=IntegerField())
-ASKED = (
-    "seats_version",
-    "last_seq",
-    "reach",
-    "has_seq",
-)  # of its conversation, together with the session
+# Of its conversation, together with the session.
+ASKED = ("seats_version", "last_seq", "reach", "has_seq")
 
 
 class WrongOrigin(Exception):

@@ -133,9 +133,12 @@ class LiveConsumer(AsyncWebsocketConsumer):
         # As the parent's, without a channel of its own: a queue and two tasks for each socket.
         self.scope, self.base_send = scope, send
         self.layer = live_layer()
-        with suppress(StopConsumer):
-            while True:
-                await self.dispatch(await receive())
+        try:
+            with suppress(StopConsumer):
+                while True:
+                    await self.dispatch(await receive())
+        finally:  # after a fault of ours, too, which is no goodbye
+            await self._end()
 
     async def dispatch(self, message: dict[str, Any]) -> None:
         # As the parent's, without its trip to a thread for every single event.
@@ -172,14 +175,17 @@ class LiveConsumer(AsyncWebsocketConsumer):
         await self.obey(message.get("text"))
 
     async def websocket_disconnect(self, message: Any) -> None:
+        raise StopConsumer
+
+    async def _end(self) -> None:
+        """Nothing rings for who is gone, and nobody takes them for present."""
         self.closed = True
+        self.ended()
         if self.rechecking is not None:
             self.rechecking.cancel()
         with suppress(*AWAY):
             await self.listen_to(())
         await self.be({})
-        await self.disconnect(message["code"])
-        raise StopConsumer
 
     async def live_event(self, message: dict[str, Any]) -> None:
         if self.closed or not self.checked_at:
@@ -282,6 +288,10 @@ class LiveConsumer(AsyncWebsocketConsumer):
     async def connected(self) -> None:
         raise NotImplementedError
 
+    def ended(self) -> None:
+        """The socket is gone: stop what would still act for it."""
+        raise NotImplementedError
+
     async def enter(self) -> None:
         raise NotImplementedError
 
@@ -323,7 +333,7 @@ class VisitorConsumer(LiveConsumer):
         loop = asyncio.get_running_loop()
         self.hello_timer = loop.call_later(HELLO_SECONDS, self._show_out)
 
-    async def disconnect(self, code: int) -> None:
+    def ended(self) -> None:
         if hasattr(self, "hello_timer"):
             self.hello_timer.cancel()
         for timer in (self.text_timer, self.got_timer):
@@ -501,7 +511,7 @@ class DeskConsumer(LiveConsumer):
         self.versions: dict[int, int] = {}  # of the seats of each, when it was last asked
         self.told: dict[int, dict[str, Any]] = {}  # what the page knows of who is present
 
-    async def disconnect(self, code: int) -> None:
+    def ended(self) -> None:
         heart().unwatch(self.look)
         if self.list_timer:
             self.list_timer.cancel()

@@ -247,9 +247,8 @@ class VisitCard:
 def visit_card(ticket: Ticket) -> VisitCard | None:
     """None for a chat that no browser has a session in. One that was merged into it may not have
     come here yet."""
-    chats = [ticket.conversation_id, *ticket.conversation.merged_from]
     session = (
-        VisitorSession.objects.filter(conversation__in=chats)
+        VisitorSession.objects.filter(conversation__in=ticket.conversation.all_merged)
         .select_related("identity")
         .order_by("-last_seen_at")
         .first()

@@ -17,14 +17,17 @@ from django.test import Client
 from django.utils.timezone import now
 from pytest_django import Settings
 
-from chat import consumers
+from chat import consumers, presence
 from chat.models import VisitorSession
 from chat.operations import revoke_session
 from chat.protocol import FRAME_MAX_CHARS
 from chat.routing import websocket
+from helpdesk.lib.layer import channel_of
+from helpdesk.lib.redis_client import redis_client
 from tests import make
 from tests.chat.conftest import Visitor, new_visitor
 from tickets.access import Viewer
+from tickets.events import everyone
 from tickets.models import Inbox, Message, Participant, Team, Ticket, User
 from tickets.operations import assign_ticket, post_note, start_group
 from tickets.operations.seats import Guests, add_people, remove_person
@@ -689,3 +692,26 @@ def _joins(guest: Visitor, host: Visitor) -> None:
     VisitorSession.objects.filter(pk=guest.session.pk).update(
         conversation=host.session.conversation
     )
+
+
+async def test_a_socket_that_ends_by_a_fault_is_rung_no_more(
+    visitor: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("a fault of ours")
+
+    monkeypatch.setattr(consumers, "mark_read", fail)
+    pk, person = visitor.session.conversation_id, visitor.session.person_id
+    channel = channel_of(everyone(pk))
+    socket = WebsocketCommunicator(
+        websocket, f"/ws/widget/{visitor.key}/", headers=[(b"host", b"localhost")]
+    )
+    assert (await socket.connect(timeout=5))[0]
+    await socket.send_json_to({"type": "hello", "token": visitor.token})
+    assert (await heard(socket))["type"] == "ready"
+    assert redis_client().pubsub_numsub(channel)[0][1] == 1
+    await socket.send_json_to({"type": "seen", "seq": 1})
+    with pytest.raises(RuntimeError):
+        await socket.wait(timeout=5)
+    assert not await stored(presence.is_here, pk, person)
+    assert redis_client().pubsub_numsub(channel)[0][1] == 0

@@ -103,7 +103,7 @@ def _mails(
     """The mails a report is about that a server has accepted, those it names itself, or else the
     last one to each recipient."""
     sent = OutgoingEmail.objects.select_related("message").filter(
-        message__conversation__in=[conversation.pk, *conversation.merged_from],
+        message__conversation__in=conversation.all_merged,
         state=OutgoingEmail.State.DONE,
     )
     ids = {known.rfc_message_id for known in facts.ours}

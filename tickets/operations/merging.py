@@ -146,7 +146,7 @@ def _merge(viewer: Viewer, source: Ticket, target: Ticket, *, sees_all: bool) ->
     if seats.newcomers:
         _say_who_joined(viewer, conversation, seats.newcomers)
     _take_over(viewer, source, target)
-    taken_in = [old.pk, *old.merged_from]
+    taken_in = old.all_merged
     conversation.merged_from = [*conversation.merged_from, *taken_in]
     conversation.save(update_fields=["merged_from", "is_group"])
     Conversation.objects.filter(pk__in=taken_in).update(
