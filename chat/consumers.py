@@ -53,7 +53,7 @@ from chat.rechecks import Rechecks
 from chat.tokens import WrongToken
 from helpdesk.lib.addresses import address_of
 from helpdesk.lib.errors import NotFound, Refused, SlowDown
-from helpdesk.lib.layer import live_layer
+from helpdesk.lib.layer import Event, forget, hear
 from helpdesk.lib.live import ring_async
 from helpdesk.lib.loops import PerLoop
 from tickets import events
@@ -122,7 +122,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
         self.heard: set[str] = set()  # groups
         self.marks: dict[Mark, int | None] = {}  # where presence knows this socket: conversations
         self.socket = secrets.token_urlsafe(6)  # among the sockets of one person
-        self.bells: list[dict[str, Any]] = []  # what was heard and is not passed on yet
+        self.bells: list[Event] = []  # what was heard and is not passed on yet
         self.passing: asyncio.Task[None] | None = None
         self.frames = float(FRAMES_AT_ONCE)
         self.frame_at = time.monotonic()
@@ -132,7 +132,6 @@ class LiveConsumer(AsyncWebsocketConsumer):
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         # As the parent's, without a channel of its own: a queue and two tasks for each socket.
         self.scope, self.base_send = scope, send
-        self.layer = live_layer()
         try:
             with suppress(StopConsumer):
                 while True:
@@ -187,10 +186,10 @@ class LiveConsumer(AsyncWebsocketConsumer):
             await self.listen_to(())
         await self.be({})
 
-    async def live_event(self, message: dict[str, Any]) -> None:
+    async def pass_on(self, event: Event) -> None:
+        """Let the browser hear it, if whoever sits there still may."""
         if self.closed or not self.checked_at:
             return
-        event = message["event"]
         if event.get("seats", 0) > self.seats_version(event.get("conversation")):
             await self.enter()  # somebody lost their seat since: perhaps whoever sits here
         await self.recheck()
@@ -211,10 +210,10 @@ class LiveConsumer(AsyncWebsocketConsumer):
         """Hear these groups and no others."""
         wanted = set(groups)
         for group in self.heard - wanted:
-            await self.layer.forget(group, self.ring)
+            forget(group, self.ring)
             self.heard.discard(group)
         for group in wanted - self.heard:
-            await self.layer.hear(group, self.ring)
+            await hear(group, self.ring)
             self.heard.add(group)
 
     async def be(self, marks: dict[Mark, int | None]) -> None:
@@ -229,23 +228,23 @@ class LiveConsumer(AsyncWebsocketConsumer):
             event = {"type": "presence.changed", "conversation": pk}
             await ring_async(events.staff(cast(int, pk)), event)
 
-    def ring(self, message: dict[str, Any]) -> None:
+    def ring(self, event: Event) -> None:
         """Something for this socket. It is passed on after what came before it."""
-        if self.closed or not self.checked_at or self.is_enough(message):
+        if self.closed or not self.checked_at or self.is_enough(event):
             return
         if len(self.bells) < BELLS_MAX:
-            self.bells.append(message)
+            self.bells.append(event)
         if self.passing is None:
             self.passing = asyncio.get_running_loop().create_task(self._pass_on())
 
-    def is_enough(self, message: dict[str, Any]) -> bool:
-        """Is there nothing to pass on (yet)? Asked before anything is done for a message."""
+    def is_enough(self, event: Event) -> bool:
+        """Is there nothing to pass on (yet)? Asked before anything is done for an event."""
         return False
 
     async def _pass_on(self) -> None:
         try:
             while self.bells:
-                await self.dispatch(self.bells.pop(0))
+                await self._guarded(self.pass_on(self.bells.pop(0)))
         except Exception:
             log.exception("socket closed, an event could not be passed on")
             await self.close(CLOSE_FAULT)
@@ -622,9 +621,8 @@ class DeskConsumer(LiveConsumer):
             case _:
                 pass  # of a conversation that has just been let go of
 
-    def is_enough(self, message: dict[str, Any]) -> bool:
-        event = message.get("event")
-        if self.list_timer is None or not event or event["type"] != "ticket.changed":
+    def is_enough(self, event: Event) -> bool:
+        if self.list_timer is None or event["type"] != "ticket.changed":
             return False
         if event["conversation"] in self.watched:
             return False

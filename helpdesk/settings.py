@@ -139,12 +139,11 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 MIGRATE_LOCK_TIMEOUT_SECONDS: int = env.MIGRATE_LOCK_TIMEOUT_SECONDS
 
 
-# --- Redis: channel layer, cache and Celery's broker ----------------------------------------
+# --- Redis: live events, cache and Celery's broker ------------------------------------------
 
 REDIS_URL: str = env.REDIS_URL or "redis://127.0.0.1:6379/0"
 
 LIVE_PREFIX = "live"
-CHANNEL_LAYERS = {"default": {"BACKEND": "helpdesk.lib.layer.LiveLayer"}}
 CACHES = {
     "default": {
         "BACKEND": "django.core.cache.backends.redis.RedisCache",

@@ -1,8 +1,8 @@
-"""The channel layer: who in this process hears which group, over Redis' publish and subscribe.
+"""Who in this process hears which group, over Redis' publish and subscribe.
 
-It keeps the interface of Channels, for whoever knows that. Our own sockets do not go through it:
-they are called back (`hear`), for a queue and two tasks a socket cost more than what comes through
-them. Each group is subscribed to once a process; what comes is read once, however many hear it.
+In place of a channel layer of Channels, which gives each socket a queue and two tasks: those cost
+more than what comes through them. Here each group is subscribed to once a process; what comes is
+read once, however many hear it, and each of them is called back.
 """
 
 from __future__ import annotations
@@ -12,26 +12,22 @@ import json
 import logging
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Any, cast
-from uuid import uuid4
+from typing import Any
 
-from channels.layers import BaseChannelLayer, get_channel_layer
 from django.conf import settings
 
 from helpdesk.lib.loops import PerLoop
 from helpdesk.lib.redis_client import AWAY
-from helpdesk.lib.redis_line import Line, talk
+from helpdesk.lib.redis_line import Line
 
 log = logging.getLogger(__name__)
 
 AGAIN_SECONDS = 0.25  # between two tries to reach a Redis that is away
 CONFIRM_SECONDS = 2
-OTHER = b"="  # before a message that is no event of ours
 
 _encoder = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 
-Message = dict[str, Any]
-Heard = Callable[[Message], None]
+Heard = Callable[["Event"], None]
 
 
 class Event(dict[str, Any]):
@@ -49,27 +45,9 @@ def encode(event: Mapping[str, Any]) -> str:
     return event.text if isinstance(event, Event) else _encoder.encode(event)
 
 
-def envelope(event: Mapping[str, Any]) -> Message:
-    """What a consumer gets; `type` names its method."""
-    return {"type": "live.event", "event": event}
-
-
 def channel_of(group: str) -> str:
     """Redis' name for a group."""
     return f"{settings.LIVE_PREFIX}.{group}"
-
-
-def _written(message: Mapping[str, Any]) -> bytes:
-    if message.get("type") == "live.event":
-        return encode(message["event"]).encode()
-    return OTHER + _encoder.encode(message).encode()
-
-
-def _read(data: bytes) -> Message:
-    if data.startswith(OTHER):
-        other: Message = json.loads(data[len(OTHER) :])
-        return other
-    return envelope(Event(data.decode()))
 
 
 class Ears:
@@ -136,9 +114,9 @@ class Ears:
         members = self._members.get(channel)
         if not members:
             return
-        message = _read(data)
+        event = Event(data.decode())
         for heard in list(members):
-            heard(message)
+            heard(event)
 
     def _is_lost(self) -> None:
         if self._members and (self._mending is None or self._mending.done()):
@@ -154,60 +132,17 @@ class Ears:
                 return
 
 
-class LiveLayer(BaseChannelLayer):
-    """The layer of a process. What Channels asks of one, and `hear`."""
-
-    extensions = ["groups", "flush"]
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._ears = PerLoop(Ears)
-        self._queues: dict[str, asyncio.Queue[Message]] = {}
-
-    async def hear(self, group: str, heard: Heard) -> None:
-        """Have `heard` called with every message to this group. It must not wait for anything.
-
-        Raises RedisError or OSError if Redis is away.
-        """
-        await self._ears().add(group, heard)
-
-    async def forget(self, group: str, heard: Heard) -> None:
-        self._ears().discard(group, heard)
-
-    async def group_send(self, group: str, message: Message) -> None:
-        line = await talk()
-        await line.ask("PUBLISH", channel_of(group), _written(message))
-
-    async def group_add(self, group: str, channel: str) -> None:
-        await self.hear(group, self._queues[channel].put_nowait)
-
-    async def group_discard(self, group: str, channel: str) -> None:
-        if queue := self._queues.get(channel):
-            await self.forget(group, queue.put_nowait)
-
-    async def new_channel(self, prefix: str = "specific") -> str:
-        name = f"{prefix}.{uuid4().hex}"
-        self._queues[name] = asyncio.Queue()
-        await self.group_add(name, name)
-        return name
-
-    async def send(self, channel: str, message: Message) -> None:
-        await self.group_send(channel, message)
-
-    async def receive(self, channel: str) -> Message:
-        """The next message. A channel ends with whoever stops waiting for it."""
-        try:
-            return await self._queues[channel].get()
-        except asyncio.CancelledError:
-            await self.group_discard(channel, channel)
-            self._queues.pop(channel, None)
-            raise
-
-    async def flush(self) -> None:
-        self._ears().close()
-        self._queues.clear()
+_ears = PerLoop(Ears)
 
 
-def live_layer() -> LiveLayer:
-    """That of this process."""
-    return cast(LiveLayer, get_channel_layer())
+async def hear(group: str, heard: Heard) -> None:
+    """Have `heard` called with every event for this group. It must not wait for anything.
+
+    Raises RedisError or OSError if Redis is away.
+    """
+    await _ears().add(group, heard)
+
+
+def forget(group: str, heard: Heard) -> None:
+    """Call it no more. What is not heard is forgotten already."""
+    _ears().discard(group, heard)

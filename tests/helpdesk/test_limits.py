@@ -9,11 +9,10 @@ from collections.abc import Iterator
 from uuid import uuid4
 
 import pytest
-from channels.layers import get_channel_layer
 from pytest_django import Settings
 
 from helpdesk.lib import redis_client
-from helpdesk.lib.layer import envelope
+from helpdesk.lib.layer import Event, forget, hear
 from helpdesk.lib.limits import hit, hit_all
 from helpdesk.lib.live import ring, ring_async
 
@@ -59,14 +58,12 @@ def test_without_redis_everything_is_allowed_and_no_bell_breaks_anything(
 
 
 async def test_a_bell_from_a_thread_is_heard_like_one_from_the_loop(key: str) -> None:
-    layer = get_channel_layer()
-    assert layer is not None
-    name = await layer.new_channel()
-    await layer.group_add(key, name)
+    heard: asyncio.Queue[Event] = asyncio.Queue()
+    await hear(key, heard.put_nowait)
     await ring_async(key, {"n": 1})
     await asyncio.to_thread(ring, key, {"n": 2})
-    heard = [await asyncio.wait_for(layer.receive(name), 5) for _ in range(2)]
-    assert heard == [envelope({"n": 1}), envelope({"n": 2})]
+    assert [await asyncio.wait_for(heard.get(), 5) for _ in range(2)] == [{"n": 1}, {"n": 2}]
+    forget(key, heard.put_nowait)
 
 
 @pytest.fixture
