@@ -14,7 +14,6 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from chat.forms import AskForm, DirectForm, GroupForm, QuoteForm
 from chat.people_views import valid
-from helpdesk.lib.errors import NotFound
 from tickets.access import (
     Viewer,
     access_team,
@@ -39,7 +38,6 @@ from tickets.operations import (
 from tickets.operations.files import FILES_MAX
 from tickets.operations.seats import Guests
 from tickets.operations.timeline import survivor_of
-from tickets.queries import with_marks
 from tickets.team_queries import (
     quoted_from,
     sides_of,
@@ -47,9 +45,10 @@ from tickets.team_queries import (
     team_rows,
     team_seats,
 )
-from tickets.views.entries import earlier_entries, entries_after, latest_entries, one_entry
+from tickets.views.entries import earlier_entries, latest_entries
+from tickets.views.fragments import show_entry, show_marks, show_timeline
 from tickets.views.frame import DeskRequest, desk_page, nav
-from tickets.views.marks import ReadMark, place_marks, read_marks
+from tickets.views.marks import marks_in, place_marks
 
 QUOTABLE = 8  # of the last replies
 
@@ -84,18 +83,7 @@ def timeline(request: DeskRequest, pk: int) -> HttpResponse:
     """As of a ticket: entries after `?after=` or before `?before=`."""
     viewer = viewer_for(request.user)
     found = access_team(viewer, pk)
-    query = TimelineForm(request.GET)
-    if not query.is_valid():
-        raise NotFound
-    context: dict[str, Any] = {"ticket": None, "conversation": found, "viewer": viewer}
-    if (before := query.cleaned_data["before"]) is not None:
-        context["timeline"] = earlier_entries(viewer, found, before=before)
-        return render(request, "tickets/_timeline.html", context)
-    context["timeline"], more = entries_after(viewer, found, query.cleaned_data["after"] or 0)
-    response = render(request, "tickets/_timeline.html", context)
-    if more:
-        response["X-More"] = "1"
-    return response
+    return show_timeline(request, viewer, found, {"ticket": None, "conversation": found})
 
 
 @require_safe
@@ -104,11 +92,7 @@ def message(request: DeskRequest, pk: int, seq: int) -> HttpResponse:
     """One entry again: its files were looked into."""
     viewer = viewer_for(request.user)
     found = access_team(viewer, pk)
-    entry = one_entry(viewer, found, seq)
-    if entry is None:
-        raise NotFound
-    context = {"ticket": None, "entry": entry, "conversation": found, "viewer": viewer}
-    return render(request, "tickets/_entry.html", context)
+    return show_entry(request, viewer, found, seq, {"ticket": None, "conversation": found})
 
 
 @require_safe
@@ -124,8 +108,7 @@ def about(request: DeskRequest, pk: int) -> HttpResponse:
 def marks(request: DeskRequest, pk: int) -> HttpResponse:
     """Who has read how far, each mark with the entry that it stands below."""
     viewer = viewer_for(request.user)
-    found = _marks(viewer, access_team(viewer, pk))
-    return render(request, "tickets/_marks.html", {"marks": found})
+    return show_marks(request, viewer, access_team(viewer, pk))
 
 
 @require_POST
@@ -262,7 +245,7 @@ def _show(
         shown = earlier_entries(viewer, found, before=before)
     else:
         shown = latest_entries(viewer, found, read_seq=context["read_seq"])
-    place_marks(shown, _marks(viewer, found))
+    place_marks(shown, marks_in(viewer, found))
     context |= {
         "timeline": shown,
         "form": form,
@@ -331,10 +314,6 @@ def _ticket_beside(found: Conversation) -> Ticket | None:
 def _seats(found: Conversation) -> QuerySet[Participant]:
     taken = Participant.objects.filter(conversation=found, left_at=None)
     return taken.select_related("person").order_by("pk")
-
-
-def _marks(viewer: Viewer, found: Conversation) -> list[ReadMark]:
-    return read_marks(viewer, with_marks(_seats(found)))
 
 
 def _choices(viewer: Viewer) -> dict[str, Any]:

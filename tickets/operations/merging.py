@@ -7,7 +7,6 @@ added to it any more; what still arrives for it is said in the one that goes on.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from django.db import transaction
@@ -18,8 +17,8 @@ from helpdesk.lib.errors import NotFound, Refused
 from tickets import events
 from tickets.access import Viewer, access_survivor, access_ticket, assignable_users, may_merge
 from tickets.models import Conversation, Participant, Person, Ticket
-from tickets.operations.seats import NAMED_MAX, check_room
-from tickets.operations.timeline import append_change, record_change, sets_handler
+from tickets.operations.seats import check_room, say_who_came
+from tickets.operations.timeline import append_change, sets_handler
 
 MERGED_MAX = 50  # tickets that one ticket takes in, with all that they took in before
 
@@ -144,7 +143,7 @@ def _merge(viewer: Viewer, source: Ticket, target: Ticket, *, sees_all: bool) ->
     )
     append_change(source, "merged_into", None, target.number, author=viewer.person)
     if seats.newcomers:
-        _say_who_joined(viewer, conversation, seats.newcomers)
+        say_who_came(conversation, seats.newcomers, by=viewer.person)
     _take_over(viewer, source, target)
     taken_in = old.all_merged
     conversation.merged_from = [*conversation.merged_from, *taken_in]
@@ -236,17 +235,6 @@ def _hide_mails_from_widgets(seats: _Seats) -> None:
     Participant.objects.filter(
         conversation=seats.target.conversation, person__in=both, sees_after_seq__lt=start
     ).update(sees_after_seq=start, last_read_seq=0, mailed_seq=start)
-
-
-def _say_who_joined(viewer: Viewer, conversation: Conversation, people: Sequence[Person]) -> None:
-    """As when people are added: everybody sees who listens from now on."""
-    names = [str(person) for person in people]
-    line = ", ".join(names[:NAMED_MAX])
-    if len(names) > NAMED_MAX:
-        line = f"{line} +{len(names) - NAMED_MAX}"
-    record_change(
-        conversation, "member", None, line, author=viewer.person, public=True, count=len(names)
-    )
 
 
 def _take_over(viewer: Viewer, source: Ticket, target: Ticket) -> None:

@@ -21,7 +21,7 @@ from helpdesk.lib.errors import NotFound, Refused
 from helpdesk.lib.text import clean
 from tickets import events
 from tickets.access import Viewer, access_conversation, access_to_invite, access_to_write, may_lead
-from tickets.models import Conversation, Participant, Person, User
+from tickets.models import Conversation, Message, Participant, Person, User
 from tickets.models.conversations import TITLE_MAX_CHARS
 from tickets.operations.inviting import invite, withdraw_invitation
 from tickets.operations.people import checked_address, person_at
@@ -147,19 +147,25 @@ def seat_people(
         _seated(conversation, person, seats.get(person.pk), rank=rank, reach=reach, start=start)
         for person in new
     ]
-    names = [str(person) for person in new]
-    line = ", ".join(names[:NAMED_MAX])
-    if len(names) > NAMED_MAX:
-        line = f"{line} +{len(names) - NAMED_MAX}"
-    author = by or new[0]
-    field = "joined" if by is None else "member"
-    entry = record_change(
-        conversation, field, None, line, author=author, public=True, count=len(names)
-    )
+    entry = say_who_came(conversation, new, by=by)
     if addresses:
         invite(entry, given, addresses, quiet=quiet)
     _people_changed(conversation)
     return given
+
+
+def say_who_came(
+    conversation: Conversation, people: Sequence[Person], *, by: Person | None
+) -> Message:
+    """One line for all, which everybody sees. `by` is None where they came by themselves."""
+    names = [str(person) for person in people]
+    line = ", ".join(names[:NAMED_MAX])
+    if len(names) > NAMED_MAX:
+        line = f"{line} +{len(names) - NAMED_MAX}"
+    field, author = ("joined", people[0]) if by is None else ("member", by)
+    return record_change(
+        conversation, field, None, line, author=author, public=True, count=len(names)
+    )
 
 
 def _seated(

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from helpdesk.lib.errors import NotFound
-from tickets.access import access_ticket, viewer_for, visible_emails
+from tickets.access import Viewer, access_ticket, viewer_for, visible_emails
 from tickets.forms import TimelineForm
-from tickets.queries import with_marks
+from tickets.models import Conversation
 from tickets.views.downloads import original_mail
 from tickets.views.entries import earlier_entries, entries_after, latest_entries, one_entry
 from tickets.views.frame import DeskRequest, desk_page
-from tickets.views.marks import read_marks
+from tickets.views.marks import marks_in
 from tickets.views.pages import show_about
 
 
@@ -27,25 +29,7 @@ def timeline(request: DeskRequest, number: int) -> HttpResponse:
     """
     viewer = viewer_for(request.user)
     ticket = access_ticket(viewer, number)
-    query = TimelineForm(request.GET)
-    if not query.is_valid():
-        raise NotFound
-    context = {"ticket": ticket, "viewer": viewer}
-    if (before := query.cleaned_data["before"]) is not None:
-        joint = query.cleaned_data["joint"]
-        context["timeline"] = earlier_entries(
-            viewer, ticket.conversation, before=before, joint=joint
-        )
-        return render(request, "tickets/_timeline.html", context)
-    if (after := query.cleaned_data["after"]) is None:
-        context["timeline"] = latest_entries(viewer, ticket.conversation, unread=False)
-        return render(request, "tickets/_timeline.html", context)
-    shown, more = entries_after(viewer, ticket.conversation, after)
-    context["timeline"] = shown
-    response = render(request, "tickets/_timeline.html", context)
-    if more:
-        response["X-More"] = "1"
-    return response
+    return show_timeline(request, viewer, ticket.conversation, {"ticket": ticket})
 
 
 @require_safe
@@ -54,11 +38,7 @@ def message(request: DeskRequest, number: int, seq: int) -> HttpResponse:
     """One entry again: its delivery has moved on."""
     viewer = viewer_for(request.user)
     ticket = access_ticket(viewer, number)
-    entry = one_entry(viewer, ticket.conversation, seq)
-    if entry is None:
-        raise NotFound
-    context = {"entry": entry, "ticket": ticket, "viewer": viewer}
-    return render(request, "tickets/_entry.html", context)
+    return show_entry(request, viewer, ticket.conversation, seq, {"ticket": ticket})
 
 
 @require_safe
@@ -67,9 +47,7 @@ def marks(request: DeskRequest, number: int) -> HttpResponse:
     """Who has read how far, each mark with the entry that it stands below."""
     viewer = viewer_for(request.user)
     ticket = access_ticket(viewer, number)
-    taken = ticket.conversation.participants.filter(left_at=None).select_related("person")
-    found = read_marks(viewer, with_marks(taken).order_by("pk"))
-    return render(request, "tickets/_marks.html", {"marks": found})
+    return show_marks(request, viewer, ticket.conversation)
 
 
 @require_safe
@@ -92,3 +70,49 @@ def original(request: DeskRequest, number: int, seq: int) -> HttpResponse:
     if email is None:
         raise NotFound
     return original_mail(email, f"ticket-{ticket.number}-{seq}.eml")
+
+
+# --- What tickets share with conversations that have none: `context` says which it is ---
+
+
+def show_timeline(
+    request: DeskRequest, viewer: Viewer, conversation: Conversation, context: dict[str, Any]
+) -> HttpResponse:
+    """The entries that the request asks for. Raises NotFound for what is no question."""
+    query = TimelineForm(request.GET)
+    if not query.is_valid():
+        raise NotFound
+    before, after = query.cleaned_data["before"], query.cleaned_data["after"]
+    more = False
+    if before is not None:
+        joint = query.cleaned_data["joint"]
+        shown = earlier_entries(viewer, conversation, before=before, joint=joint)
+    elif after is not None:
+        shown, more = entries_after(viewer, conversation, after)
+    else:
+        shown = latest_entries(viewer, conversation, unread=False)
+    context |= {"timeline": shown, "viewer": viewer}
+    response = render(request, "tickets/_timeline.html", context)
+    if more:
+        response["X-More"] = "1"
+    return response
+
+
+def show_entry(
+    request: DeskRequest,
+    viewer: Viewer,
+    conversation: Conversation,
+    seq: int,
+    context: dict[str, Any],
+) -> HttpResponse:
+    """One entry. Raises NotFound."""
+    entry = one_entry(viewer, conversation, seq)
+    if entry is None:
+        raise NotFound
+    return render(request, "tickets/_entry.html", context | {"entry": entry, "viewer": viewer})
+
+
+def show_marks(request: DeskRequest, viewer: Viewer, conversation: Conversation) -> HttpResponse:
+    """Who has read how far."""
+    marks = {"marks": marks_in(viewer, conversation)}
+    return render(request, "tickets/_marks.html", marks)

@@ -10,7 +10,8 @@ from typing import Any, Literal
 from django.utils.translation import gettext as _
 
 from tickets.access import Viewer
-from tickets.models import Participant
+from tickets.models import Conversation, Participant
+from tickets.queries import with_marks
 from tickets.views.entries import Timeline, some_of
 
 State = Literal["read", "got"]
@@ -59,6 +60,12 @@ def read_marks(viewer: Viewer, seats: Iterable[Participant]) -> list[ReadMark]:
         return [ReadMark(*place) for place in names]
     places = sorted(names, key=lambda place: (place[0], place[1] != "read"))
     return [ReadMark(seq, state, tuple(names[seq, state])) for seq, state in places]
+
+
+def marks_in(viewer: Viewer, conversation: Conversation) -> list[ReadMark]:
+    """As `read_marks`, of everybody who has a seat there."""
+    taken = conversation.participants.filter(left_at=None).select_related("person")
+    return read_marks(viewer, with_marks(taken).order_by("pk"))
 
 
 def place_marks(timeline: Timeline, marks: Iterable[ReadMark]) -> None:
