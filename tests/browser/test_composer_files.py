@@ -215,7 +215,7 @@ def test_an_answer_that_got_lost_is_no_second_message_though_the_page_was_left(
     desk.goto("about:blank")
     desk.unroute_all()
     desk.go_back()
-    expect(editor(desk)).to_have_value("", timeout=8_000)
+    expect(editor(desk)).to_have_value("", timeout=20_000)
     expect(rows(desk)).to_have_count(0)
     assert count_of(stack, text) == 1
 

@@ -61,9 +61,9 @@ def test_colleagues_see_each_other_at_a_ticket(new_page: NewPage, stack: Stack) 
     bob.get_by_role("link", name="Parcel says delivered, nothing here").click()
     expect(viewing(maya)).to_be_hidden(timeout=AT_ONCE_MS)
     bob.go_back()
-    expect(viewing(maya)).to_be_visible(timeout=2 * AT_ONCE_MS)
+    expect(viewing(maya)).to_be_visible(timeout=AT_ONCE_MS)
     bob.context.close()
-    expect(viewing(maya)).to_be_hidden(timeout=2 * AT_ONCE_MS)
+    expect(viewing(maya)).to_be_hidden(timeout=AT_ONCE_MS)
 
 
 def test_staff_see_whether_the_visitor_is_here(new_page: NewPage, stack: Stack) -> None:
@@ -71,7 +71,7 @@ def test_staff_see_whether_the_visitor_is_here(new_page: NewPage, stack: Stack) 
     maya = log_in(new_page(), MAYA, address)
     expect(here(maya)).to_have_text("Here now", timeout=AT_ONCE_MS)
     visitor.context.close()
-    expect(here(maya)).to_have_text("Left this minute", timeout=2 * AT_ONCE_MS)
+    expect(here(maya)).to_have_text("Left this minute", timeout=AT_ONCE_MS)
 
 
 def test_presence_is_back_after_redis_lost_everything(new_page: NewPage, stack: Stack) -> None:
@@ -166,7 +166,7 @@ def test_a_live_chat_comes_first_is_taken_and_handed_over_with_a_note(
     expect(before).to_be_visible()
     count = int(before.inner_text().split()[0])
     _visitor, address = asked_in_widget(new_page, stack)
-    expect(before).to_contain_text(str(count + 1), timeout=2 * AT_ONCE_MS)
+    expect(before).to_contain_text(str(count + 1), timeout=AT_ONCE_MS)
     first = maya.locator(".row").filter(has_text="Live ·")
     expect(first).to_have_count(count + 1)
     assert maya.locator(".row").first.inner_text().count("Live") == 1

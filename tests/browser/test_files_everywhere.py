@@ -33,7 +33,7 @@ from tests.stack import Stack
 
 pytestmark = [pytest.mark.browser, pytest.mark.stack]
 
-SHOWN_MS = 10_000  # at the other side, without a reload, on a busy machine
+SHOWN_MS = 20_000  # at the other side, without a reload, on a busy machine
 WAYS = ("button", "drop", "paste")
 
 

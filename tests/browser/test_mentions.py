@@ -15,7 +15,7 @@ from tests.stack import Stack
 
 pytestmark = [pytest.mark.browser, pytest.mark.stack]
 
-WAIT_MS = 10_000
+WAIT_MS = 20_000
 
 
 def test_a_colleague_who_is_named_is_told_at_once_and_until_they_have_read_it(

@@ -18,7 +18,7 @@ from tests.stack import Stack
 
 pytestmark = [pytest.mark.browser, pytest.mark.stack]
 
-WAIT_MS = 10_000
+WAIT_MS = 20_000
 LOOKS = [("light", WIDE), ("dark", WIDE), ("light", PHONE["viewport"])]
 
 

@@ -232,7 +232,7 @@ def test_a_lost_answer_and_a_double_click_are_one_ticket(page: Page, stack: Stac
     held[0].fetch()  # the server stores it
     held[0].abort()  # the browser never hears
     expect(page.get_by_text("Not sent: no connection.")).to_be_visible()
-    page.wait_for_url(TICKET, timeout=8_000)
+    page.wait_for_url(TICKET, timeout=20_000)
     expect(heading(page)).to_have_text(subject)
     assert len(tickets_of(stack, subject)) == 1
     stack.wait_until(lambda: mails_to(stack, to))
@@ -264,7 +264,7 @@ def test_without_a_connection_everything_stays_and_goes_out_later(page: Page, st
     expect(page.get_by_text("Not sent: no connection.")).to_be_visible()
     expect(field(page, "Message")).to_have_value("Where shall we send it?")
     page.context.set_offline(False)
-    page.wait_for_url(TICKET, timeout=15_000)
+    page.wait_for_url(TICKET, timeout=20_000)
     assert len(tickets_of(stack, subject)) == 1
 
 

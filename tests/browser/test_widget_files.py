@@ -37,7 +37,7 @@ from tests.stack import Stack
 
 pytestmark = [pytest.mark.browser, pytest.mark.stack]
 
-UPLOADED_MS = 15_000  # a worker looks into each file, on a busy machine
+UPLOADED_MS = 30_000  # a worker looks into each file, on a busy machine
 WIDGET = "helpdesk-widget"
 PDF = b"%PDF-1.4\n"
 SMALL = {"width": 380, "height": 420}  # a phone with its keyboard out
