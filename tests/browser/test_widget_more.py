@@ -8,7 +8,7 @@ from typing import Any
 
 import jwt
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 from tests.browser.conftest import NewPage, Shop
 from tests.browser.test_desk import send
@@ -507,8 +507,13 @@ def test_whom_the_shop_vouches_for_has_one_chat_on_every_device(
 
     phone.goto(shop.address(stack.widget_key))
     expect(widget(phone).locator(".launch")).to_be_visible()
-    phone.evaluate("(jwt) => helpdesk('identify', {jwt})", token)
+    held: list[Route] = []
+    phone.route("**/identify", lambda route: held.append(route))
+    with phone.expect_request("**/identify"):
+        phone.evaluate("(jwt) => helpdesk('identify', {jwt})", token)
     phone.evaluate("helpdesk('open')")
+    expect(greeting(phone)).to_be_visible()
+    held[0].continue_()  # whose chat it is comes after it was opened
     expect(bubble(phone, text)).to_be_visible(timeout=POLLED_MS)
 
     staff = staff_on(new_page, stack, text)

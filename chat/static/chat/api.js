@@ -26,7 +26,11 @@ export function keep(kit) {
     const { jwt, id, hmac, name = "", email = "" } = who;
     if (jwt || hmac) {
       const { token } = await call("POST", "identify", jwt ? { jwt } : { id: String(id), hmac });
-      if (token !== kit.token()) setToken(token);
+      if (token !== kit.token()) {
+        setToken(token);
+        // Opened before we knew whose chat it is.
+        if (kit.panel.dataset.view === "home") kit.at("chat");
+      }
       root.dispatchEvent(new CustomEvent("identified"));
     }
     // Of no proof, and for staff to know; with a JWT it says so itself.
