@@ -912,7 +912,7 @@ export function start(root) {
     if (now.ended || now.earlier || config?.opens_at || rest.firstChild) more("atHome", rest);
   }
 
-  const choices = (texts) => (texts ?? []).map((text) => button("pill", () => pick(text), text));
+  const choices = (texts) => (texts ?? []).map((text) => button("pill", () => pick(text), h("bdi", null, text)));
 
   let badge = "";
 

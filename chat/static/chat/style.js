@@ -59,7 +59,7 @@ dialog:not([data-view=home]) :is(.hello,.home),dialog:not([data-view=page]) .pag
 .followed{margin-block-end:3px}
 .followed .face{visibility:hidden}
 .bubble{max-inline-size:100%;padding:7px 12px;border-radius:14px;background:var(--press);white-space:pre-wrap;overflow-wrap:anywhere}
-.bubble a{color:inherit}
+a{color:inherit}
 .bubble :is(ul,ol){margin-block:4px;padding-inline-start:20px;white-space:normal}
 code{font:12px ui-monospace,monospace}
 pre{margin-block:4px;overflow-x:auto;white-space:pre}
@@ -70,7 +70,7 @@ pre{margin-block:4px;overflow-x:auto;white-space:pre}
 .note,.sources,.quick,.write{display:flex;flex-wrap:wrap;align-items:center;gap:5px;padding-block-start:4px}
 .note{justify-content:end}
 .small,.pill{min-block-size:24px;padding-inline:8px;border:1px solid;border-radius:6px;font-weight:530}
-.sources a{display:flex;align-items:center;gap:4px;padding:2px 7px;border-radius:4px;font-size:12px;line-height:20px;color:inherit;background:var(--press)}
+.sources a{display:flex;align-items:center;gap:4px;padding:2px 7px;border-radius:4px;font-size:12px;line-height:20px;background:var(--press)}
 .caret,i{display:inline-block;inline-size:6px;block-size:6px;margin-inline:2px;border-radius:50%;background:var(--soft);animation:blink 1s infinite}
 .caret{block-size:14px;border-radius:1px;background:var(--fill)}
 @keyframes blink{50%{opacity:.25}}
