@@ -12,11 +12,14 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from tests.stack import Stack
 
-NAMES = ("chromium", "chromium-browser", "google-chrome")
+WHOLE = ("chromium", "chromium-browser", "google-chrome")
+# The same without windows of its own, for a fifth of the time. It has no viewer for PDFs: tests
+# that need one say `BROWSERS = WHOLE`.
+BROWSERS = ("chromium-headless-shell", *WHOLE)
 MISSING = "No Chromium found. Install it: apt-get install chromium"
 ARGUMENTS = [
     "--no-sandbox",  # root may not use Chromium's own
@@ -27,6 +30,7 @@ ARGUMENTS = [
     "--no-first-run",
 ]
 WAIT_MS = 20_000  # how long a busy machine may take; how fast things are is measured in bench
+expect.set_options(timeout=WAIT_MS)
 WIDE = {"width": 1440, "height": 900}
 
 SHOP_CSP = (
@@ -40,8 +44,9 @@ NewPage = Callable[..., Page]
 # One module long: while it is open an event loop runs in this thread, and other tests need their
 # own.
 @pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    path = next(filter(None, map(shutil.which, NAMES)), None)
+def chromium(request: pytest.FixtureRequest) -> Iterator[Browser]:
+    names = getattr(request.module, "BROWSERS", BROWSERS)
+    path = next(filter(None, map(shutil.which, names)), None)
     if path is None:
         (pytest.fail if os.environ.get("CI") else pytest.skip)(MISSING)
     with sync_playwright() as playwright:

@@ -592,6 +592,35 @@ def test_long_lists_and_long_timelines_unfold(
     expect(last).to_be_visible()
 
 
+def test_more_rows_stay_where_a_refresh_was_under_way_when_they_came(
+    page: Page, stack: Stack
+) -> None:
+    for n in range(52):
+        Customer(stack).says(f"Meanwhile {n}")
+    log_in(page, to="/tickets/?view=open")
+    held: list[Route] = []
+
+    def hold_first(route: Route) -> None:
+        held.append(route)
+        if len(held) > 1:
+            route.continue_()
+
+    page.route(re.compile("[?&]rows="), hold_first)
+    counted = page.locator("[data-count=open]")
+    before = counted.inner_text()
+    with page.expect_request(re.compile("[?&]rows=")):
+        Customer(stack).says("One more to be counted")
+    links = page.locator("[data-rows] .row-link")
+    shown = links.count()
+    page.get_by_role("link", name="Show more").click()
+    expect(links).not_to_have_count(shown)
+    more = links.count()
+    assert page.url.endswith("/tickets/?view=open")
+    held[0].continue_()
+    expect(counted).not_to_have_text(before)
+    assert links.count() >= more > shown
+
+
 def test_the_assistants_words_and_the_customers_typing_show_while_they_are_written(
     page: Page, stack: Stack, address: str
 ) -> None:

@@ -13,7 +13,7 @@ from uuid import uuid4
 import pytest
 from playwright.sync_api import Browser, Locator, Page, Route, expect
 
-from tests.browser.conftest import NewPage
+from tests.browser.conftest import WHOLE, NewPage
 from tests.browser.test_desk import BOB, PHONE, Customer, editor, log_in
 from tests.browser.test_desk_access import violations
 from tests.fakes.mails import mail
@@ -36,6 +36,7 @@ PDF = (
     b"3 0 obj<</Type/Page/Parent 2 0 R/MediaBox[0 0 200 200]>>endobj\n"
     b"trailer<</Root 1 0 R>>\n%%EOF"
 )
+BROWSERS = WHOLE
 LOG = "Grüße\n".encode() * 20_000
 NAMES = (
     "chip on the burr.png",

@@ -35,6 +35,7 @@ def _no_assistant(stack: Stack) -> Iterator[None]:
 
 def people(page: Page) -> Page:
     """The page of the widget that says who is there."""
+    expect(page.locator("helpdesk-widget .head p")).to_contain_text("Visitor")  # it knows them
     page.locator("helpdesk-widget").get_by_role("button", name="More").click()
     page.get_by_role("menuitem", name="People").click()
     expect(page.get_by_role("switch", name="Email me what I miss")).to_be_focused()

@@ -54,6 +54,19 @@ class Zone:
             reply.set_rcode(dns.rcode.NXDOMAIN)
 
 
+Handler = type[socketserver.BaseRequestHandler]
+
+
+def _both(tcp: Handler, udp: Handler) -> tuple[socketserver.TCPServer, socketserver.UDPServer]:
+    """Servers on a port that is free for both."""
+    while True:
+        first = socketserver.TCPServer(("127.0.0.1", 0), tcp)
+        try:
+            return first, socketserver.UDPServer(first.server_address, udp)
+        except OSError:
+            first.server_close()
+
+
 @contextmanager
 def name_server() -> Iterator[Zone]:
     zone = Zone()
@@ -71,10 +84,10 @@ def name_server() -> Iterator[Zone]:
                 self.request.sendall(struct.pack("!H", len(said)) + said)
 
     with ExitStack() as stack:
-        udp = stack.enter_context(socketserver.UDPServer(("127.0.0.1", 0), Udp))
-        zone.port = udp.server_address[1]
-        tcp = stack.enter_context(socketserver.TCPServer(("127.0.0.1", zone.port), Tcp))
-        for server in (udp, tcp):
+        tcp, udp = _both(Tcp, Udp)
+        zone.port = tcp.server_address[1]
+        for server in (tcp, udp):
+            stack.enter_context(server)
             Thread(target=server.serve_forever, daemon=True).start()
             stack.callback(server.shutdown)
         yield zone

@@ -14,6 +14,7 @@ from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_safe
+from django_htmx.http import push_url
 
 from tickets.access import (
     Viewer,
@@ -41,7 +42,8 @@ def ticket_list(request: DeskRequest) -> HttpResponse:
     if not request.htmx:
         return render(request, "tickets/list.html", context)
     if request.htmx.target == "more":
-        return render(request, "tickets/_rows.html", context)
+        rows = render(request, "tickets/_rows.html", context)
+        return push_url(rows, False)  # the page is the same list still
     return render(request, "tickets/_list_again.html", context)
 
 

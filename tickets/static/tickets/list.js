@@ -12,15 +12,21 @@ export function keepList(live) {
   const pane = document.querySelector("[data-list]");
   if (!pane) return;
 
+  const rowsShown = () => pane.querySelectorAll("[data-rows] > .row").length;
+
   const refresh = inTurn(async () => {
-    const shown = pane.querySelectorAll("[data-rows] > .row").length;
+    const shown = rowsShown();
     // Where the end was in view, it stays in view.
     const rows = pane.querySelector("#more") ? shown : shown + ROOM_ROWS;
     try {
       const response = await ask(`${pane.dataset.list}&rows=${rows}`);
       const fresh = parse(await response.text());
-      markCurrent(fresh);
-      replaceParts(fresh);
+      if (rowsShown() !== shown || pane.querySelector(".htmx-request")) {
+        refresh(); // somebody wants more rows meanwhile: these are too few
+      } else {
+        markCurrent(fresh);
+        replaceParts(fresh);
+      }
     } catch (error) {
       if (error.status === 401) live.signedOut();
       return; // the next bell or catch-up asks again
