@@ -19,6 +19,7 @@ from django.utils.timezone import now
 
 import ai.doctor
 import attachments.doctor
+import chat.doctor
 import tickets.doctor
 from helpdesk.lib import work
 from helpdesk.lib.doctor import Examination, Finding, Level
@@ -124,6 +125,7 @@ EXAMINATIONS = (
     Examination("workers", workers, "See that Redis answers first."),
     Examination("beat", beat, "See that Redis answers first."),
     Examination("work", queues, "See that the database answers first."),
+    Examination("websockets", chat.doctor.websockets, "Start the web process; see SITE_URL."),
     Examination("mailboxes", tickets.doctor.mailboxes, "See that the database answers first."),
     # As long as a server that does not answer may take to connect, and to log in.
     Examination("mail out", tickets.doctor.mail_out, "Correct SMTP_URL.", seconds=30),

@@ -27,6 +27,7 @@ from pytest_django import Settings
 
 import ai.doctor
 import attachments.doctor
+import chat.doctor
 import tickets.doctor
 from attachments import storage
 from attachments.inventory import Inventory, take
@@ -418,6 +419,20 @@ def test_a_scanner_says_how_old_what_it_knows_is(settings: Settings) -> None:
         for settings.CLAMD_URL in (scanner.url, scanner.tcp_url):
             found = attachments.doctor.scanner()
             assert (found.level, found.found.startswith("ClamAV ")) == ("ok", True)
+
+
+# --- Chat -------------------------------------------------------------------------------------
+
+
+def test_a_proxy_that_lets_no_websocket_pass_is_found(settings: Settings) -> None:
+    with something_else() as address:
+        settings.SITE_URL = address.replace("tcp:", "http:")
+        found = chat.doctor.websockets()
+    assert (found.level, "answers 400 Bad Request" in found.found) == ("broken", True)
+    assert "/ws/" in found.advice
+    settings.SITE_URL = "http://127.0.0.1:1"
+    one = Examination("websockets", chat.doctor.websockets, "Start it.")
+    assert examine(one).level == "broken"
 
 
 # --- The assistant ----------------------------------------------------------------------------

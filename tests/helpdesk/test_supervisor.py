@@ -120,7 +120,7 @@ def test_the_doctor_finds_what_runs_well_and_says_what_does_not(up: Stack) -> No
     assert levels.pop("settings") == "warning", "it is not served over https"
     assert levels.pop("mail out") == "warning", "mail is written to a folder"
     assert set(levels.values()) == {"ok"}, lines
-    assert len(lines) == 14
+    assert len(lines) == 15
     assert any("celery@" in line for line in lines)
 
 
