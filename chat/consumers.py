@@ -1,8 +1,9 @@
 """The live sockets: a visitor's, for one conversation, and the desk's, for all one may see.
 
-`enter` of each says who may come in and what they hear. It is asked again when an event is passed
-on or a frame obeyed: beside it if it was last asked more than RECHECK_SECONDS ago, so that nobody's
-words wait for the answer, and before it after RECHECK_MAX_SECONDS. What goes wrong becomes a close
+`enter` of each says who may come in and what they hear. Visitors are asked about again in rounds
+(`chat.rechecks`). When an event is passed on or a frame obeyed, and the last answer is older than
+RECHECK_SECONDS, it is asked again beside it, so that nobody's words wait for the answer, and before
+it after RECHECK_MAX_SECONDS. What goes wrong becomes a close
 code in `dispatch`, once for both. The database is touched in threads only.
 """
 
@@ -49,7 +50,7 @@ from chat.protocol import (
     Watch,
 )
 from chat.queries import acknowledged, previews_typing, standing
-from chat.rechecks import Rechecks
+from chat.rechecks import Rechecks, Rounds
 from chat.tokens import WrongToken
 from helpdesk.lib.addresses import address_of
 from helpdesk.lib.errors import NotFound, Refused, SlowDown
@@ -63,7 +64,7 @@ from tickets.operations import mark_got, mark_read
 
 log = logging.getLogger(__name__)
 
-RECHECK_SECONDS = 15
+RECHECK_SECONDS = 20
 RECHECK_MAX_SECONDS = 30
 HELLO_SECONDS = 10  # how long a socket may stay open without saying whose it is
 TYPING_SECONDS = 1  # "is typing" is passed on at most this often
@@ -110,6 +111,7 @@ async def _good_sessions(ids: Collection[UUID]) -> Mapping[UUID, Stay]:
 
 
 _rechecks = PerLoop(partial(Rechecks[UUID, Stay], _good_sessions))
+_rounds = PerLoop(partial(Rounds[UUID, Stay], _good_sessions))
 
 
 class LiveConsumer(AsyncWebsocketConsumer):
@@ -333,6 +335,7 @@ class VisitorConsumer(LiveConsumer):
         self.hello_timer = loop.call_later(HELLO_SECONDS, self._show_out)
 
     def ended(self) -> None:
+        _rounds().leave(self.told)
         if hasattr(self, "hello_timer"):
             self.hello_timer.cancel()
         for timer in (self.text_timer, self.got_timer):
@@ -348,10 +351,19 @@ class VisitorConsumer(LiveConsumer):
 
     async def stay(self) -> None:
         stay = await _rechecks().ask(self.visit.session_id)
-        if is_unchanged(stay, self.key, **self.page):
-            self.checked_at = time.monotonic()
-        else:
+        if not self._stays(stay):
             await self.enter()
+
+    def told(self, stay: Stay | None) -> None:
+        """What a round has found."""
+        if not self.closed and not self._stays(stay):
+            self.rechecking = asyncio.get_running_loop().create_task(self._guarded(self.enter()))
+
+    def _stays(self, stay: Stay | None) -> bool:
+        is_same = is_unchanged(stay, self.key, **self.page)
+        if is_same:
+            self.checked_at = time.monotonic()
+        return is_same
 
     def _enter(self) -> Visit:
         return resume_session(access_inbox(self.key, **self.page), self.token)
@@ -408,6 +420,8 @@ class VisitorConsumer(LiveConsumer):
         await self.reply(protocol.ready(stands))
         pk, person = self.visit.conversation_id, self.visit.viewer.person
         await self.be({presence.mark_in(pk, person, "customer", self.socket): pk})
+        if not self.closed:
+            _rounds().join(self.told, self.visit.session_id)
 
     async def _send(self, frame: Send) -> None:
         client_token = frame.client_token

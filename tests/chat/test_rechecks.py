@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection
+import itertools
+from collections.abc import Callable, Collection
 
 import pytest
 
-from chat.rechecks import AT_ONCE, Rechecks
+from chat import rechecks as module
+from chat.rechecks import AT_ONCE, PARTS, Rechecks, Rounds
 
 
 class Book:
@@ -31,6 +33,12 @@ async def begun(rechecks: Rechecks[int, str], *keys: int) -> list[asyncio.Task[s
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     return tasks
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        for _ in itertools.takewhile(lambda _: not holds(), itertools.count()):
+            await asyncio.sleep(0.01)
 
 
 async def test_the_first_is_asked_about_at_once_and_those_who_wait_together() -> None:
@@ -73,3 +81,45 @@ async def test_one_who_no_longer_waits_takes_nothing_from_the_others() -> None:
     assert await patient == "seat 1"
     with pytest.raises(asyncio.CancelledError):
         await impatient
+
+
+async def test_a_round_asks_about_everybody_a_part_at_a_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "ROUND_SECONDS", 0.1)
+    book = Book()
+    book.open.set()
+    rounds = Rounds(book.found)
+    told: dict[int, list[str | None]] = {key: [] for key in range(2 * PARTS)}
+    for key, answers in told.items():
+        rounds.join(answers.append, key)
+    await until(lambda: all(len(answers) > 1 for answers in told.values()))
+    found = {key: set(answers) for key, answers in told.items()}
+    assert found == {key: {f"seat {key}" if key % 2 else None} for key in told}
+    assert {len(keys) for keys in book.asked} == {2}
+    await rounds.end()
+
+
+async def test_a_round_goes_on_after_a_fault_and_without_who_left(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "ROUND_SECONDS", 0.1)
+    book = Book()
+    book.open.set()
+    book.fault = OSError("away")
+    rounds = Rounds(book.found)
+    here: list[str | None] = []
+    gone: list[str | None] = []
+    rounds.join(here.append, 1)
+    rounds.join(gone.append, 3)
+    await until(lambda: bool(book.asked))
+    rounds.leave(gone.append)
+    rounds.leave(gone.append)
+    book.fault = None
+    await until(lambda: bool(here))
+    assert (here[0], gone) == ("seat 1", [])
+    rounds.leave(here.append)
+    await asyncio.sleep(0.2)
+    asked = len(book.asked)
+    await asyncio.sleep(0.3)
+    assert len(book.asked) == asked

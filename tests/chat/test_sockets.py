@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +18,7 @@ from django.test import Client
 from django.utils.timezone import now
 from pytest_django import Settings
 
-from chat import consumers, presence
+from chat import consumers, presence, rechecks
 from chat.models import VisitorSession
 from chat.operations import revoke_session
 from chat.protocol import FRAME_MAX_CHARS
@@ -376,6 +377,21 @@ async def test_who_was_shut_out_a_moment_ago_is_shown_out_beside_the_next_event(
         while (frame := await tab.receive_output(timeout=2))["type"] == "websocket.send":
             pass
         assert (frame["type"], frame["code"]) == ("websocket.close", 4401)
+
+
+async def test_a_silent_page_is_shown_out_by_the_next_round(
+    visitor: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rechecks, "ROUND_SECONDS", 0.3)
+    other = await stored(new_visitor, visitor.session.inbox)
+    async with widget(visitor) as tab, widget(other) as stays:
+        await asyncio.sleep(0.5)
+        assert await tab.receive_nothing()
+        mine = VisitorSession.objects.filter(pk=visitor.session.pk)
+        await stored(mine.update, revoked_at=now())
+        assert await closed_with(tab) == 4401
+        await asyncio.sleep(0.5)
+        await said(stays, "I may stay.")
 
 
 async def test_a_page_whose_origin_is_no_longer_allowed_hears_no_later_event(
