@@ -25,6 +25,7 @@ from bench.table import Bar, Row
 from tickets.models import Inbox
 
 ROOMS, ROOMS_QUICK = 250, 50
+FULL_PERCENT = 95  # of all cores in use: they are the limit, and no bar can say more
 
 
 def measure(engines: Engines, size: Size) -> Iterator[list[Row]]:
@@ -52,8 +53,9 @@ def measure(engines: Engines, size: Size) -> Iterator[list[Row]]:
                 used_by_one = psutil.cpu_percent()
                 two = runner.run(_carried(crowds[1], seconds))
                 used_by_two = psutil.cpu_percent()
+            bar = Bar("≥", 1.7) if used_by_two < FULL_PERCENT else None
             yield [
-                Row("chat, two web processes, messages", "/s", two, one, Bar("≥", 1.7)),
+                Row("chat, two web processes, messages", "/s", two, one, bar),
                 Row("the machine meanwhile, of all its cores", "%", used_by_two, used_by_one),
             ]
 
