@@ -194,7 +194,7 @@ def test_a_part_is_read_once_however_many_boundaries_there_are() -> None:
     raw = (FROM + nested + "\nword\n" + "--b0x\n" * 400_000).encode()
     began = time.process_time()
     assert parse_email(raw).text.startswith("word")
-    assert time.process_time() - began < 2.5
+    assert time.process_time() - began < 10  # a second or two; once for each boundary, a minute
 
 
 def test_nothing_of_a_mail_but_headers_is_copied() -> None:
