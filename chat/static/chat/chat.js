@@ -188,10 +188,8 @@ export function start(root) {
             askAgain = true;
             continue;
           }
-          if (first) {
-            older = page.older;
-            past = (page.merged?.[0] && (await (await part("past"))?.(page.merged))) || [];
-          }
+          if (first) older = page.older;
+          if (page.merged?.[0] && !past[0]) past = (await (await part("past"))?.(page.merged)) ?? [];
           cursor = Math.max(cursor, page.upto);
           askAgain ||= page.more;
           take(page.messages, !first);

@@ -39,7 +39,7 @@ p{font-size:12px;color:var(--soft)}
 .home,.page{flex:1;min-block-size:0;overflow-y:auto;padding:16px}
 .home{display:flex;flex-direction:column}
 .home .quick{margin-block-start:auto}
-dialog:not([data-view=home]) :is(.hello,.home),dialog:not([data-view=page]) .page,[data-view=home] :is(.body,.back),[data-view=page] :is(.body,form.write),[data-view=past] form.write{display:none}
+dialog:not([data-view=home]) :is(.hello,.home),dialog:not([data-view=page]) .page,[data-view=home] :is(.body,.back),[data-view=page] :is(.body,form.write){display:none}
 .card{margin-block-end:12px;border:1px solid var(--line);border-radius:10px;overflow:hidden}
 .row{display:flex;align-items:center;gap:10px;inline-size:100%;min-block-size:44px;padding:8px 12px}
 .card:empty{display:none}
