@@ -6,22 +6,26 @@ import gc
 import os
 import sys
 
-from django.core.asgi import get_asgi_application
+import django
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "helpdesk.settings")
-http = get_asgi_application()
+django.setup(set_prefix=False)
 
 from channels.routing import ProtocolTypeRouter  # noqa: E402 - models load with the line above
 from django.conf import settings  # noqa: E402
 
 from chat.routing import websocket  # noqa: E402
+from helpdesk.handler import Handler  # noqa: E402
 from helpdesk.pressure import with_pressure  # noqa: E402
 from helpdesk.turns import in_turn  # noqa: E402
 
-# Each may hold one of the pool's connections until it ends; not all of them need one.
-REQUESTS_AT_ONCE = 2 * settings.DATABASE_POOL_SIZE
+# More at once would not be quicker: only one of them runs Python at a time, and each of the others
+# keeps everybody's sockets from their next step (docs/benchmarks.md).
+REQUESTS_AT_ONCE = 4
+# Beside those that wait for something else; each may hold one of the pool's connections.
+REQUESTS_MOST = settings.DATABASE_POOL_SIZE
 
-paced = with_pressure(in_turn(http, REQUESTS_AT_ONCE))
+paced = with_pressure(in_turn(Handler(REQUESTS_MOST), REQUESTS_AT_ONCE))
 application = ProtocolTypeRouter({"http": paced, "websocket": websocket})
 
 # What is loaded stays until the end. Looking through it again and again made pauses of 40 to

@@ -8,12 +8,14 @@ from typing import Any
 
 import pytest
 
+from helpdesk import turns
 from helpdesk.turns import in_turn
 
 WHOLE = {"type": "http.request", "body": b"", "more_body": False}
 PART = {"type": "http.request", "body": b"x", "more_body": True}
 START = {"type": "http.response.start", "status": 200}
 END = {"type": "http.response.body", "body": b"", "more_body": False}
+GONE = {"type": "http.disconnect"}
 
 
 class Desk:
@@ -26,8 +28,10 @@ class Desk:
         self.taken = asyncio.Event()  # the end of an answer by a slow browser
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
-        while (await receive()).get("more_body"):
+        while (part := await receive()).get("more_body"):
             pass
+        if part == GONE:
+            return
         self.at_work.append(scope["path"])
         self.most = max(self.most, len(self.at_work))
         try:
@@ -118,3 +122,74 @@ async def test_a_fault_and_one_who_is_shown_out_give_their_places_back() -> None
     desk.done.set()
     desk.taken.set()
     await last
+
+
+async def test_who_leaves_before_their_turn_has_none() -> None:
+    desk = Desk()
+    application = in_turn(desk, 1)
+    first = Browser(WHOLE).ask(application, "/first")
+    await a_moment()
+    leaving = Browser(WHOLE)
+    left = leaving.ask(application, "/left")
+    last = Browser(WHOLE).ask(application, "/last")
+    await a_moment()
+    leaving.parts.put_nowait(GONE)
+    await a_moment()
+    desk.done.set()
+    desk.taken.set()
+    await asyncio.gather(first, last)
+    await left
+    assert leaving.heard == []
+
+
+async def test_one_that_waits_for_something_else_keeps_nobody_waiting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(turns, "SLOW_SECONDS", 0.05)
+    desk = Desk()
+    application = in_turn(desk, 1)
+    slow = Browser(WHOLE).ask(application, "/slow")
+    quick = Browser(WHOLE).ask(application, "/quick")
+    await a_moment()
+    assert desk.at_work == ["/slow"]
+    await asyncio.sleep(0.1)
+    assert desk.at_work == ["/slow", "/quick"]
+    desk.done.set()
+    desk.taken.set()
+    await asyncio.gather(slow, quick)
+    await a_moment()
+    third = [Browser(WHOLE).ask(application) for _ in range(2)]  # no place was given back twice
+    desk.done.clear()
+    await a_moment()
+    assert len(desk.at_work) == 1
+    desk.done.set()
+    await asyncio.gather(*third)
+
+
+async def test_a_place_and_a_goodbye_at_the_same_moment_leave_the_place_free() -> None:
+    places = asyncio.Semaphore(1)
+    await places.acquire()
+    gone: asyncio.Queue[Mapping[str, Any]] = asyncio.Queue()
+    waiting = asyncio.create_task(turns.place_or_gone(places, gone.get, lambda _: None))
+    await a_moment()
+    places.release()
+    gone.put_nowait(GONE)
+    assert not await waiting
+    await a_moment()
+    assert not places.locked()
+
+
+async def test_what_came_while_one_waited_is_kept_and_who_is_shown_out_takes_no_place() -> None:
+    places = asyncio.Semaphore(1)
+    await places.acquire()
+    parts: asyncio.Queue[Mapping[str, Any]] = asyncio.Queue()
+    heard: list[Mapping[str, Any]] = []
+    waiting = asyncio.create_task(turns.place_or_gone(places, parts.get, heard.append))
+    parts.put_nowait({"type": "websocket.receive", "text": "early"})
+    await a_moment()
+    waiting.cancel()
+    await a_moment()
+    places.release()
+    await a_moment()
+    assert [part["text"] for part in heard] == ["early"]
+    assert not places.locked()
