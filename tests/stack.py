@@ -109,8 +109,10 @@ class Stack:
         return self.process.wait(STOP_SECONDS)
 
     def pid(self, name: str) -> int:
-        """The process number of a child: web, worker, beat, mail, postgres or redis."""
-        return int((self.data / "run" / f"{name}.pid").read_text())
+        """The process number of a child: web, worker, beat, mail, postgres or redis. Of the web
+        processes that of the one which serves."""
+        file = "serving" if name == "web" else name
+        return int((self.data / "run" / f"{file}.pid").read_text())
 
     def pids(self) -> dict[str, int]:
         return {name: self.pid(name) for name in CHILDREN}

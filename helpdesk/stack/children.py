@@ -46,10 +46,11 @@ class Service:
     orphan_signal: signal.Signals = signal.SIGKILL  # on Linux, when we die
     fds: tuple[int, ...] = ()  # open files of ours that it gets under the same numbers
     prepare: Callable[[], None] = lambda: None  # before every start, when none of it is running
+    log_name: str = ""  # empty: as its own name
 
     @property
     def log(self) -> Path:
-        return self.folder / "log" / f"{self.name}.log"
+        return self.folder / "log" / f"{self.log_name or self.name}.log"
 
     @property
     def pid_file(self) -> Path:

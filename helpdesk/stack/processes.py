@@ -16,20 +16,34 @@ CELERY = ("-m", "celery", "-A", "helpdesk")
 WORKER_THREADS = 8
 # A browser that answers no more, because its machine sleeps or is gone, is missed in 37 seconds.
 PINGS = ("--ping-interval", "15", "--ping-timeout", "20")
+DAPHNE = ("-v", "0", *PINGS)
+APPLICATION = "helpdesk.asgi:application"
+WEBS = ("web", "web-2")
 
 
-def web(
-    folder: Path, environ: Mapping[str, str], port: int, listening: socket.socket | None = None
-) -> Service:
-    """Pages, the API and the sockets, on `port` or on a socket that listens already."""
-    daphne = ("-m", "daphne", "-v", "0", *PINGS)
-    application = "helpdesk.asgi:application"
-    if listening is None:
-        where = ("-b", LOOPBACK, "-p", str(port))
-        return _python("web", "web", folder, environ, *daphne, *where, application)
-    fd = listening.fileno()
-    service = _python("web", "web", folder, environ, *daphne, "--fd", str(fd), application)
-    return replace(service, fds=(fd,))
+def web(folder: Path, environ: Mapping[str, str], port: int) -> Service:
+    """Pages, the API and the sockets, on `port`."""
+    where = ("-b", LOOPBACK, "-p", str(port))
+    return _python("web", "web", folder, environ, "-m", "daphne", *DAPHNE, *where, APPLICATION)
+
+
+def webs(
+    folder: Path, environ: Mapping[str, str], listening: socket.socket | None = None
+) -> list[Service]:
+    """The same, on a socket that listens already: one that serves, and one that is ready to. The
+    number of the one that serves is in `serving(folder)`. Without a socket they can be ended, not
+    started."""
+    fds = (listening.fileno(),) if listening else ()
+    serve = ("-m", "helpdesk.stack.serve", str(serving(folder)))
+    where = [word for fd in fds for word in ("--fd", str(fd))]
+    arguments = (*serve, *DAPHNE, *where, APPLICATION)
+    services = [_python(name, "web", folder, environ, *arguments) for name in WEBS]
+    return [replace(service, fds=fds, log_name="web") for service in services]
+
+
+def serving(folder: Path) -> Path:
+    """The pid file of the web process that serves."""
+    return folder / "run" / "serving.pid"
 
 
 def worker(folder: Path, environ: Mapping[str, str]) -> Service:

@@ -100,9 +100,10 @@ class Supervisor:
         self._migrate()
         # Ours and not the web process's: while it starts again, who comes waits and is not refused.
         open_port(self._door)
-        for service in self._services():
-            self._logs.append((service.name, LogWatch(service.log)))
-            self._processes.append(Keeper(Child(service), self._say))
+        services = self._services()
+        for log in dict.fromkeys(service.log for service in services):
+            self._logs.append((log.stem, LogWatch(log)))
+        self._processes = [Keeper(Child(service), self._say) for service in services]
         said = [f"The helpdesk is up: {self._environ['SITE_URL']}/   (Ctrl-C stops it)"]
         if yes_no(self._environ["DEMO"]):
             self._once(said.append, "demo")
@@ -159,7 +160,7 @@ class Supervisor:
 
     def _services(self) -> list[Service]:
         services = [
-            processes.web(self._folder, self._environ, self._port, self._door),
+            *processes.webs(self._folder, self._environ, self._door),
             processes.worker(self._folder, self._environ),
             processes.beat(self._folder, self._environ),
             processes.mail(self._folder, self._environ),

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import httpx
 import psutil
@@ -19,6 +20,7 @@ from helpdesk.stack.addresses import LOOPBACK
 from helpdesk.stack.children import stop
 from helpdesk.stack.engines import Postgres, start
 from helpdesk.stack.kept import BASE_DIR, read_kept
+from helpdesk.stack.processes import WEBS
 from tests.stack import CHILDREN, Stack, data_folder, running, wait_until
 
 pytestmark = pytest.mark.stack
@@ -85,7 +87,9 @@ def test_a_killed_child_comes_back_and_works(up: Stack, name: str) -> None:
     up.kill(name)
     wait_until(lambda: up.pid(name) != before)
     wait_until(lambda: ANSWERS[name](up))
-    assert f"{name:>8} | ended (SIGKILL), starting it again now" in up.terminal
+    # Of the two web processes it may be either.
+    lines = [f"{each:>8} | ended (SIGKILL), starting it again now" for each in (name, f"{name}-2")]
+    assert any(line in up.terminal for line in lines)
 
 
 def test_who_comes_while_the_web_process_starts_again_waits_and_is_not_refused(
@@ -95,6 +99,28 @@ def test_who_comes_while_the_web_process_starts_again_waits_and_is_not_refused(
     answer = httpx.get(f"{up.base_url}/healthz", timeout=60)
     assert answer.status_code == 200
     assert "ended (SIGKILL), starting it again now" in up.terminal
+
+
+def test_another_web_process_takes_over_and_the_one_killed_is_replaced(up: Stack) -> None:
+    served: set[int] = set()
+    for _ in range(3):
+        pids = {int((up.data / "run" / f"{name}.pid").read_text()) for name in WEBS}
+        serving = up.pid("web")
+        assert serving in pids
+        up.kill("web")
+        wait_until(partial(is_served_by, up, pids - {serving}), 30)
+        served.add(serving)
+    assert len(served) == 3
+    wait_until(lambda: len(web_processes(up)) == 2, 30)
+
+
+def is_served_by(stack: Stack, pids: set[int]) -> bool:
+    return stack.pid("web") in pids and web_answers(stack)
+
+
+def web_processes(stack: Stack) -> list[psutil.Process]:
+    children = psutil.Process(stack.process.pid if stack.process else 0).children()
+    return [child for child in children if "helpdesk.stack.serve" in child.cmdline()]
 
 
 def test_a_second_one_on_the_same_data_says_so_and_ends(up: Stack) -> None:
