@@ -4,13 +4,14 @@ what they may."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from email.message import EmailMessage
 from uuid import uuid4
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import APIResponse, Locator, Page, Route, expect
 
 from tests.browser.conftest import NewPage
 from tests.browser.test_desk import BOB, log_in, said, send
@@ -285,3 +286,34 @@ def test_the_panel_and_the_page_of_a_link_suit_everyone(group: Group, new_page: 
     stranger = new_page()
     stranger.goto(group.link)
     assert violations(stranger) == []
+
+
+def test_what_was_asked_before_does_not_undo_what_one_does_meanwhile(
+    new_page: NewPage, stack: Stack
+) -> None:
+    (asked,) = words("meanwhile")
+    visitor = open_chat(new_page())
+    write(visitor, asked)
+    settled(visitor)
+    maya = staff_on(new_page, stack, asked)
+    held: list[tuple[Route, APIResponse]] = []
+
+    def hold_first(route: Route) -> None:
+        if held:
+            route.fallback()
+        else:
+            held.append((route, route.fetch()))
+
+    maya.route(re.compile(r"/people/$"), hold_first)
+    panel(maya).get_by_text("Add people…").click()
+    panel(maya).get_by_label("Bob Okafor").check()
+    panel(maya).get_by_role("button", name="Add", exact=True).click()
+    expect(panel(maya)).to_contain_text("Bob Okafor")
+    while not held:  # the bell of that; its answer knows of no link
+        maya.wait_for_timeout(50)
+    address = link_of(maya)
+    route, answer = held[0]
+    with maya.expect_response(re.compile(r"/people/$")):  # it was old: another is asked for
+        route.fulfill(response=answer)
+    expect(panel(maya).get_by_label("Link")).to_have_value(address)
+    assert violations(maya) == []

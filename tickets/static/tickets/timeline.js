@@ -117,18 +117,27 @@ export function keepTimeline(pane, live, { signal, onEntries, onTakenBack, onRef
     }
   });
 
-  // Part by part: somebody may have a menu open there, or be filling in a form.
-  const refreshing = (name) =>
-    inTurn(async () => {
+  // Part by part: somebody may have a menu open there, or be filling in a form. What the reader does
+  // there brings an answer of its own, which is newer than what was asked for before.
+  const refreshing = (name) => {
+    let changes = 0;
+    pane.addEventListener("htmx:afterSwap", ({ target }) => (changes += target.dataset.panel === name), { signal });
+    const refresh = inTurn(async () => {
       const panel = pane.querySelector(`[data-panel="${name}"]`);
+      const known = changes;
       if (!panel) return;
       try {
         const response = await ask(panel.getAttribute("hx-get"), { signal });
-        if (!signal.aborted) replaceParts(parse(await response.text()), panel);
+        const fresh = parse(await response.text());
+        if (signal.aborted) return;
+        if (known === changes) replaceParts(fresh, panel);
+        else refresh();
       } catch (error) {
         fail(error);
       }
     });
+    return refresh;
+  };
   const refreshPeople = refreshing("people");
   const refreshBeside = refreshing("beside");
 
