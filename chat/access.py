@@ -120,17 +120,21 @@ def _go_on(session: VisitorSession, conversation_id: int) -> None:
     )
 
 
-Stay = tuple[str, list[str]]  # the widget key and the allowed origins of a session's inbox
+# The widget key and the allowed origins of a session's inbox, and of its conversation the last
+# entry that customers can see.
+Stay = tuple[str, list[str], int]
 
 
 def good_sessions(ids: Collection[UUID]) -> dict[UUID, Stay]:
-    """Those of these sessions whose token still opens their conversation, with what `is_unchanged`
-    asks of each."""
+    """Those of these sessions whose token still opens their conversation, with what there is to
+    know of each while it is open."""
     sessions = VisitorSession.objects.filter(
         SEATED, pk__in=ids, revoked_at=None, expires_at__gt=Now()
     )
-    found = sessions.values_list("pk", "inbox__widget_key", "inbox__allowed_origins")
-    return {pk: (key or "", origins) for pk, key, origins in found}
+    found = sessions.values_list(
+        "pk", "inbox__widget_key", "inbox__allowed_origins", "conversation__last_public_seq"
+    )
+    return {pk: (key or "", origins, upto) for pk, key, origins, upto in found}
 
 
 def is_unchanged(stay: Stay | None, key: str, *, origin: str, host: str) -> bool:

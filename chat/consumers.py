@@ -57,6 +57,7 @@ from helpdesk.lib.errors import NotFound, Refused, SlowDown
 from helpdesk.lib.layer import Event, forget, hear
 from helpdesk.lib.live import ring_async
 from helpdesk.lib.loops import PerLoop
+from helpdesk.turns import place_or_gone
 from tickets import events
 from tickets.access import Viewer, viewer_for, visible_conversations, visible_inboxes
 from tickets.models import Message, Person
@@ -110,6 +111,41 @@ async def _good_sessions(ids: Collection[UUID]) -> Mapping[UUID, Stay]:
     return await stored(good_sessions, ids)
 
 
+class Door:
+    """So many visitors come in at once; the others wait before it.
+
+    After a restart of the web process everybody is back in the same second. Side by side, the last
+    would be asked who they are before the first hears anything: seconds of silence for all.
+    """
+
+    def __init__(self) -> None:
+        self.places = asyncio.Semaphore(STORE_THREADS - 2)
+
+    async def end(self) -> None:
+        """Nothing is open."""
+
+
+Knock = tuple[str, str, str]  # a widget key, and the page: its origin, and the host it asked
+
+
+async def _refusals(knocks: Collection[Knock]) -> Mapping[Knock, Exception | None]:
+    """Why these pages may not show these inboxes; None for those that may."""
+    return await stored(_refused, knocks)
+
+
+def _refused(knocks: Collection[Knock]) -> dict[Knock, Exception | None]:
+    refusals: dict[Knock, Exception | None] = {}
+    for key, origin, host in knocks:
+        try:
+            access_inbox(key, origin=origin, host=host)
+            refusals[key, origin, host] = None
+        except (NotFound, WrongOrigin) as error:
+            refusals[key, origin, host] = error
+    return refusals
+
+
+_door = PerLoop(Door)
+_knocks = PerLoop(partial(Rechecks[Knock, Exception | None], _refusals))
 _rechecks = PerLoop(partial(Rechecks[UUID, Stay], _good_sessions))
 _rounds = PerLoop(partial(Rounds[UUID, Stay], _good_sessions))
 
@@ -130,14 +166,15 @@ class LiveConsumer(AsyncWebsocketConsumer):
         self.frame_at = time.monotonic()
         self.typing_at = 0.0
         self.rechecking: asyncio.Task[None] | None = None
+        self.early: list[Any] = []  # what came while this socket waited before the door
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         # As the parent's, without a channel of its own: a queue and two tasks for each socket.
-        self.scope, self.base_send = scope, send
+        self.scope, self.next_message, self.base_send = scope, receive, send
         try:
             with suppress(StopConsumer):
                 while True:
-                    await self.dispatch(await receive())
+                    await self.dispatch(self.early.pop(0) if self.early else await receive())
         finally:  # after a fault of ours, too, which is no goodbye
             await self._end()
 
@@ -319,7 +356,8 @@ class VisitorConsumer(LiveConsumer):
     text: str | None = None  # what they have not been shown yet
     text_timer: asyncio.TimerHandle | None = None
     text_task: asyncio.Task[None]
-    got = 0  # the last entry that this browser says it has
+    upto = 0  # the last entry that this browser was told of
+    got = 0  # the last entry that it says it has
     got_timer: asyncio.TimerHandle | None = None  # while it runs, that is noted nowhere
     got_task: asyncio.Task[None]
 
@@ -330,7 +368,8 @@ class VisitorConsumer(LiveConsumer):
         asked = parse_qs(self.scope["query_string"].decode("latin-1")).get("lang", [""])
         self.language = languages.closest(asked[0])
         self.page = {"origin": self.header(b"origin"), "host": self.header(b"host")}
-        await stored(access_inbox, self.key, **self.page)
+        if refusal := await _knocks().ask((self.key, self.page["origin"], self.page["host"])):
+            raise refusal
         loop = asyncio.get_running_loop()
         self.hello_timer = loop.call_later(HELLO_SECONDS, self._show_out)
 
@@ -356,8 +395,16 @@ class VisitorConsumer(LiveConsumer):
 
     def told(self, stay: Stay | None) -> None:
         """What a round has found."""
-        if not self.closed and not self._stays(stay):
-            self.rechecking = asyncio.get_running_loop().create_task(self._guarded(self.enter()))
+        if self.closed:
+            return
+        work: Awaitable[None] | None = None
+        if stay is None or not self._stays(stay):
+            work = self.enter()
+        elif stay[2] > self.upto:  # its bell was lost, or comes in a moment
+            self.upto = stay[2]
+            work = self.reply(protocol.upto(self.upto))
+        if work is not None:
+            self.rechecking = asyncio.get_running_loop().create_task(self._guarded(work))
 
     def _stays(self, stay: Stay | None) -> bool:
         is_same = is_unchanged(stay, self.key, **self.page)
@@ -407,16 +454,29 @@ class VisitorConsumer(LiveConsumer):
                 pass  # said by this visitor, in this tab or another
             case {"type": "seat.lost"}:
                 pass  # somebody else's: this one was asked for above
+            case {"type": "message.posted", "seq": seq}:
+                self.upto = max(self.upto, seq)
+                await self.reply(event)
             case _:
                 await self.reply(event)
 
     async def _hello(self, token: str) -> None:
         self.hello_timer.cancel()
         self.token = token
+        places = _door().places
+        if not await place_or_gone(places, self.next_message, self.early.append):
+            raise StopConsumer
+        try:
+            await self._come_in()
+        finally:
+            places.release()
+
+    async def _come_in(self) -> None:
         await self.enter()
         # First listen, then look: what is posted in between is heard, not missed.
         await self.listen_to({events.everyone(self.visit.conversation_id)})
         stands = await stored(languages.spoken, self.language, standing, self.visit)
+        self.upto = stands["upto"]
         await self.reply(protocol.ready(stands))
         pk, person = self.visit.conversation_id, self.visit.viewer.person
         await self.be({presence.mark_in(pk, person, "customer", self.socket): pk})

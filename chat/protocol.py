@@ -168,6 +168,11 @@ def ready(standing: Mapping[str, Any]) -> dict[str, Any]:
     return {"type": "ready", **standing}
 
 
+def upto(seq: int) -> dict[str, Any]:
+    """There is an entry, `seq`, of which this socket was not told: its bell was lost."""
+    return {"type": "upto", "upto": seq}
+
+
 def ack(client_token: UUID, message: Mapping[str, Any]) -> dict[str, Any]:
     """The message is stored, for good. `message` is as in `message.posted`, with its `chat`."""
     return {"type": "ack", "client_token": str(client_token), "message": message}

@@ -61,6 +61,7 @@ class Habits:
     a chat when only the socket carries it."""
 
     ask_seconds: float = ASK_SECONDS
+    sure_seconds: float = ASK_SECONDS  # beside an open socket
     resume: bool = True
 
 
@@ -194,7 +195,8 @@ class Tab(Page):
         self._asking = False
         self._ask_again = False
         self._wait_until = 0.0
-        self._pulse_now = asyncio.Event()
+        self._pulse_at = 0.0
+        self._pulse_moved = asyncio.Event()
 
     @property
     def shown(self) -> list[dict[str, Any]]:
@@ -230,7 +232,7 @@ class Tab(Page):
             with suppress(*AWAY):
                 await self._connection()
             self._lost()
-            most = min(ANSWER_SECONDS - 0.3, 0.6 * 2**self._tries)
+            most = min(ANSWER_SECONDS, 0.6 * 2**self._tries)
             self._tries += 1
             await asyncio.sleep(0.3 + random.random() * most)
 
@@ -238,25 +240,26 @@ class Tab(Page):
         async with connect(
             self.visitor.socket_url,
             origin=Origin(self.visitor.base_url),
-            open_timeout=ANSWER_SECONDS,
+            open_timeout=3 * ANSWER_SECONDS,
             ping_interval=None,  # nor do browsers
             close_timeout=0.5,
             compression=None,
         ) as socket:
             self.socket = socket
             await socket.send(json.dumps({"type": "hello", "token": self.visitor.token}))
-            async with asyncio.timeout(ANSWER_SECONDS) as patience:
+            async with asyncio.timeout(3 * ANSWER_SECONDS) as patience:
                 async for text in socket:
                     self._hear(json.loads(text))
                     if self._ready:
                         patience.reschedule(None)
 
     def _lost(self) -> None:
+        if self._ready:
+            self._pulse_in(2 * ANSWER_SECONDS)
         self.socket = None
         self._ready = False
         if self._in_flight and not self._in_flight[1].done():
             self._in_flight[1].set_exception(Trouble())
-        self._pulse_now.set()
 
     def _hear(self, event: dict[str, Any]) -> None:
         match event["type"]:
@@ -269,6 +272,10 @@ class Tab(Page):
                 elif event["upto"] != self.cursor:
                     self.ask()
                 self.flush()
+                self._rest()
+            case "upto":
+                if event["upto"] > self.cursor:
+                    self.ask()
             case "message.posted":
                 if event["after"] == self.cursor:
                     self.cursor = event["seq"]
@@ -294,20 +301,29 @@ class Tab(Page):
 
     # --- asking ---
 
+    def _pulse_in(self, seconds: float) -> None:
+        self._pulse_at = time.monotonic() + seconds * (0.8 + random.random() / 5)
+        self._pulse_moved.set()
+
     async def _pulse(self) -> None:
         """Asks and sends whatever the socket says or does not say."""
         while True:
-            calm = self._ready or not self.visitor.unsent
-            rest = self.visitor.habits.ask_seconds if calm else PULSE_SECONDS
-            try:
-                async with asyncio.timeout(rest * (0.8 + random.random() / 5)):
-                    await self._pulse_now.wait()
-                self._pulse_now.clear()
-                await asyncio.sleep(0.2)
-            except TimeoutError:
-                pass
+            self._rest()
+            while (rest := self._pulse_at - time.monotonic()) > 0:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(rest):
+                        await self._pulse_moved.wait()
+                self._pulse_moved.clear()
             self.flush()
             self.ask()
+
+    def _rest(self) -> None:
+        habits = self.visitor.habits
+        if self._ready and not self._ask_again:
+            rest = habits.sure_seconds
+        else:
+            rest = PULSE_SECONDS if self.visitor.unsent else habits.ask_seconds
+        self._pulse_in(rest)
 
     async def _ask(self) -> None:
         try:
@@ -320,7 +336,8 @@ class Tab(Page):
                 self._ask_again |= page["more"]
                 self._take(page["messages"])
         except AWAY:
-            pass  # the pulse asks again
+            self._ask_again = True
+            self._pulse_in(PULSE_SECONDS)
         finally:
             self._asking = False
 

@@ -25,7 +25,7 @@ from tests.stack import Stack
 
 MARK = re.compile("m-[0-9a-f]{32}")
 FIRST_WORDS_SECONDS = 120.0
-SETTLE_SECONDS = 60.0  # more than the 30 s after which every page asks
+SETTLE_SECONDS = 60.0  # more than the 30 s after which every page has asked or was told
 LAG_SECONDS = 0.1  # between two looks at how late our own clients are
 
 Begin = Callable[[Coroutine[Any, Any, None]], object]
@@ -43,7 +43,7 @@ class Plan:
     staff_pause: float = 2.5
     note_share: float = 0.15
     cuts: float = CUTS  # of each page's socket, a second
-    habits: Habits = field(default_factory=lambda: Habits(ask_seconds=30.0))
+    habits: Habits = field(default_factory=lambda: Habits(ask_seconds=30.0, sure_seconds=300.0))
 
 
 @dataclass

@@ -288,6 +288,26 @@ def test_a_reload_keeps_history_draft_and_the_open_panel(page: Page, stack: Stac
     assert stored(stack, [first, second]) == [first, second]
 
 
+def test_a_question_that_failed_is_asked_again_soon_beside_an_open_socket(page: Page) -> None:
+    (text,) = words("again")
+    open_chat(page)
+    write(page, text)
+    settled(page)
+    asked: list[Route] = []
+
+    def fail_at_first(route: Route) -> None:
+        asked.append(route)
+        if len(asked) < 4:
+            route.fulfill(status=500, json={})
+        else:
+            route.fallback()
+
+    page.route(re.compile("/messages[?]after=0"), fail_at_first)
+    page.reload()
+    expect(bubble(page, text)).to_be_visible()  # and not after SURE_MS
+    assert len(asked) >= 4
+
+
 def test_two_tabs_are_one_visitor_and_show_each_message_once(page: Page, stack: Stack) -> None:
     texts = words("tabs", 6)
     open_chat(page)

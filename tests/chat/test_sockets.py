@@ -394,6 +394,42 @@ async def test_a_silent_page_is_shown_out_by_the_next_round(
         await said(stays, "I may stay.")
 
 
+async def test_what_no_bell_told_of_is_told_by_the_next_round_and_once(
+    visitor: Visitor, alice: Viewer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rechecks, "ROUND_SECONDS", 0.3)
+    async with widget(visitor) as socket:
+        await said(socket, "Hello")
+        assert await socket.receive_nothing(timeout=0.5)
+        with monkeypatch.context() as patch:
+            patch.setattr(consumers.VisitorConsumer, "is_enough", lambda *_: True)  # it is lost
+            reply = await stored(make.say, alice, visitor.session.conversation, "Hi")
+            told = await heard_until(socket, "upto")
+        assert told == {"type": "upto", "upto": reply.seq}
+        assert await socket.receive_nothing(timeout=0.5)
+
+
+async def test_many_come_in_a_few_at_a_time_and_who_left_keeps_nobody_waiting(
+    visitor: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    door = consumers.Door()
+    monkeypatch.setattr(consumers, "_door", lambda: door)
+    for _ in range(consumers.STORE_THREADS - 2):
+        await door.places.acquire()
+    hello = {"type": "hello", "token": visitor.token}
+    async with opened(f"/ws/widget/{visitor.key}/") as left:
+        await left.send_json_to(hello)
+        assert await left.receive_nothing(timeout=0.3)
+    async with opened(f"/ws/widget/{visitor.key}/") as socket:
+        await socket.send_json_to(hello)
+        await socket.send_json_to({"type": "send", "client_token": str(uuid4()), "body": "Hi"})
+        assert await socket.receive_nothing(timeout=0.3)
+        door.places.release()
+        assert (await heard(socket))["type"] == "ready"
+        assert (await heard_until(socket, "ack"))["message"]["body"] == "Hi"  # it came early
+    assert not door.places.locked()
+
+
 async def test_a_page_whose_origin_is_no_longer_allowed_hears_no_later_event(
     visitor: Visitor, alice: Viewer, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -19,8 +19,9 @@ export function start(root) {
   const socketUrl = new URL(`../ws/widget/${key}?lang=${lang}`, import.meta.url).href.replace("http", "ws");
 
   const ANSWER_MS = 10_000; // longest wait for an answer
-  const ASK_MS = 30_000; // between questions, beside an open socket
-  const POLL_MS = 3_000; // and without one
+  const ASK_MS = 30_000; // between questions without a socket, while nothing waits
+  const POLL_MS = 3_000; // and where somebody waits for what comes
+  const SURE_MS = 300_000; // and beside an open socket, which tells of what was missed
   const TYPING_MS = 3_000;
   const PAGE = 50; // messages at a time
 
@@ -128,6 +129,7 @@ export function start(root) {
     store.drop("config");
     forgetChat();
     you = 0;
+    render();
   }
 
   function giveUp() {
@@ -195,7 +197,10 @@ export function start(root) {
           take(page.messages, !first);
           now.handler = page.handler; // what a change line says may be long ago
         }
-      } catch {}
+      } catch {
+        askAgain = true;
+        pulseIn(POLL_MS);
+      }
     })().finally(() => {
       asking = null;
       render();
@@ -231,7 +236,8 @@ export function start(root) {
     } catch {
       return;
     }
-    setTimeout(() => ready || lost(ws), ANSWER_MS);
+    // Long: whoever comes back with everybody else would only lose their turn.
+    setTimeout(() => ready || lost(ws), ASK_MS);
     ws.onopen = () => frame({ type: "hello", token });
     ws.onmessage = ({ data }) => hear(JSON.parse(data));
     ws.onclose = ({ code }) => {
@@ -246,12 +252,17 @@ export function start(root) {
     if (!ws || socket !== ws) return;
     ws.onopen = ws.onmessage = ws.onclose = socket = null;
     ws.close();
+    // Who is back soon need not ask: after a restart of the server all lose theirs at once.
+    if (ready) {
+      pulseIn(2 * ANSWER_MS);
+      awaySince ||= Date.now();
+      setTimeout(render, POLL_MS);
+    }
     ready = false;
     stream = null;
     typing.clear();
     inFlight?.fail(trouble());
-    retryTimer = setTimeout(connect, 300 + Math.random() * Math.min(9_700, 600 * 2 ** tries++));
-    pulseIn(200);
+    retryTimer = setTimeout(connect, 300 + Math.random() * Math.min(ANSWER_MS, 600 * 2 ** tries++));
   }
 
   function hear(event) {
@@ -262,7 +273,7 @@ export function start(root) {
       stands(event);
       if (event.upto !== cursor) ask();
       flush();
-      pulseIn(ASK_MS);
+      pulseIn(SURE_MS);
     } else if (type === "message.posted") {
       if (event.after === cursor) cursor = event.seq;
       else if (event.seq > cursor) ask();
@@ -272,7 +283,7 @@ export function start(root) {
       call("GET", `messages?after=${event.seq - 1}`).then((page) => take(page.messages), () => {});
     } else if (type === "seen.changed") {
       if (event.role === "staff") now.read = Math.max(now.read ?? 0, event.seq);
-    } else if (/^(ended|people)/.test(type)) {
+    } else if (/^(ended|people|upto)/.test(type)) {
       ask();
     } else if (type === "typing.changed" && event.person !== you) {
       typing.delete(event.person);
@@ -310,7 +321,7 @@ export function start(root) {
 
   function pulseIn(ms) {
     clearTimeout(pulseTimer);
-    pulseTimer = setTimeout(pulse, ms);
+    pulseTimer = setTimeout(pulse, ms * (0.8 + Math.random() / 5));
   }
 
   const unsent = () => queue().some((item) => !item.error);
@@ -322,8 +333,8 @@ export function start(root) {
     if (opened && !fresh) loadConfig();
     if (unsent()) flush();
     await ask();
-    const calm = ready || document.hidden || !(opened || unsent());
-    pulseIn((calm ? ASK_MS : POLL_MS) * (0.8 + Math.random() / 5));
+    const waits = !document.hidden && (opened || unsent());
+    pulseIn(ready && !askAgain ? SURE_MS : waits ? POLL_MS : ASK_MS);
   }
 
   function wake() {
@@ -527,7 +538,7 @@ export function start(root) {
   const begun = () => token || queue()[0];
 
   function goBack() {
-    at(view === "home" || view === "chat" || !begun() ? "home" : "chat");
+    at(view === "page" && begun() ? "chat" : "home");
     tail.replaceChildren();
     box.focus();
   }
@@ -643,7 +654,6 @@ export function start(root) {
     hide,
     render,
     part,
-    withFiles,
     forgetSession,
     stands,
     oneTabAtATime,
@@ -1001,10 +1011,7 @@ export function start(root) {
   document.addEventListener("visibilitychange", wake);
   addEventListener("pageshow", ({ persisted }) => persisted && wake());
   addEventListener("online", wake);
-  addEventListener("offline", () => {
-    awaySince ||= Date.now();
-    lost(socket);
-  });
+  addEventListener("offline", () => lost(socket));
   addEventListener("storage", ({ key }) => {
     if (key && !key.startsWith(prefix)) return;
     const mine = store.get("token");

@@ -13,7 +13,7 @@ svg{inline-size:16px;block-size:16px;fill:none;stroke:currentColor;stroke-width:
 .icon,.face{display:grid;place-items:center;flex:none}
 .peek,dialog{border-radius:14px;background:var(--bg);box-shadow:0 0 0 1px var(--line),0 16px 48px light-dark(#1a1d2a33,#0009)}
 .launch{position:relative;margin-inline-start:auto}
-.launch,.send,.main,.me .bubble{color:var(--on,#fff);background:var(--fill)}
+.launch,.send,.main,.me .bubble,.row .count{color:var(--on,#fff);background:var(--fill)}
 .count{position:absolute;inset-block-start:-2px;inset-inline-end:-2px;padding-inline:6px;border-radius:99px;font:620 11px/18px system-ui;color:#fff;background:#c32327;box-shadow:0 0 0 2px var(--bg)}
 .peek{max-inline-size:240px;max-block-size:98px;margin-block-end:12px;padding:12px 16px;overflow:hidden;overflow-wrap:anywhere}
 dialog{position:fixed;inset:auto 20px 20px auto;inline-size:368px;max-inline-size:none;block-size:min(640px,100dvh - 40px);max-block-size:none;padding:0;border:0;color:inherit;overflow:hidden;container-type:size}
@@ -45,7 +45,7 @@ dialog:not([data-view=home]) :is(.hello,.home),dialog:not([data-view=page]) .pag
 .card:empty{display:none}
 .row+.row{border-block-start:1px solid var(--line)}
 .row>span:nth-child(2){flex:1;min-inline-size:0}
-.row .count{position:static;box-shadow:none;color:var(--on,#fff);background:var(--fill)}
+.row .count{position:static}
 .row:focus-visible{outline-offset:-2px}
 .body{flex:1;min-block-size:0;display:flex;flex-direction:column-reverse;overflow-y:auto;overscroll-behavior:contain;padding:16px}
 .body:focus-visible,textarea:focus-visible{outline-offset:-2px}
