@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from itertools import islice
 from urllib.parse import urlsplit
 from uuid import UUID
 
 from django.conf import settings
-from django.db.models import Exists, F, IntegerField, OuterRef, Subquery
+from django.db import DEFAULT_DB_ALIAS
+from django.db.models import Exists, IntegerField, OuterRef, Subquery
 from django.db.models.functions import Greatest, Now
 from django.http.request import validate_host
 from django.utils.timezone import now
@@ -17,8 +19,9 @@ from attachments.models import Attachment
 from chat.models import VisitorSession
 from chat.tokens import WrongToken, session_id_in
 from helpdesk.lib.errors import NotFound
+from helpdesk.lib.prepared import Prepared, columns_of
 from tickets.access import Viewer, access_file, visitor
-from tickets.models import Inbox, MessageFile, Participant
+from tickets.models import Inbox, MessageFile, Participant, Person
 
 EARLIER_MAX = 50  # chats before the present one that a browser may still read
 
@@ -30,6 +33,28 @@ SEATED = Exists(SEAT)
 HAS = Greatest("got_seq", "last_read_seq", output_field=IntegerField())
 # Of its conversation, together with the session.
 ASKED = ("seats_version", "last_seq", "reach", "has_seq")
+
+
+# Every request and every socket of a widget begins with these two.
+INBOX = columns_of(Inbox)
+SESSION = columns_of(VisitorSession)
+PERSON = columns_of(Person)
+_inboxes = Prepared(
+    lambda key: Inbox.objects.filter(widget_key=key).values_list(*INBOX), "the key of a widget"
+)
+_sessions = Prepared(
+    lambda pk: VisitorSession.objects.filter(pk=pk).values_list(
+        *SESSION,
+        *(f"person__{name}" for name in PERSON),
+        SEATED,
+        "conversation__seats_version",
+        "conversation__last_seq",
+        Subquery(SEAT.values("reach")[:1]),
+        Subquery(SEAT.values(has=HAS)[:1]),
+        "conversation__merged_into",
+    ),
+    UUID(int=1),
+)
 
 
 class WrongOrigin(Exception):
@@ -60,9 +85,10 @@ def access_inbox(key: str, *, origin: str, host: str) -> Inbox:
 
     Raises NotFound for a key that is nobody's, WrongOrigin.
     """
-    inbox = Inbox.objects.filter(widget_key=key).first()
-    if inbox is None:
+    found = _inboxes.tuples(key)
+    if not found:
         raise NotFound
+    inbox = Inbox.from_db(DEFAULT_DB_ALIAS, INBOX, found[0])
     if not _may_show(inbox.allowed_origins, origin, host):
         raise WrongOrigin
     return inbox
@@ -99,15 +125,14 @@ def access_session(inbox: Inbox, token: str) -> VisitorSession:
 
 
 def _session(token: str) -> VisitorSession | None:
-    sessions = VisitorSession.objects.select_related("person").annotate(
-        seated=SEATED,
-        seats_version=F("conversation__seats_version"),
-        last_seq=F("conversation__last_seq"),
-        reach=Subquery(SEAT.values("reach")[:1]),
-        has_seq=Subquery(SEAT.values(has=HAS)[:1]),
-        onward=F("conversation__merged_into"),
-    )
-    return sessions.filter(pk=session_id_in(token)).first()
+    found = _sessions.tuples(session_id_in(token))
+    if not found:
+        return None
+    values = iter(found[0])
+    session = VisitorSession.from_db(DEFAULT_DB_ALIAS, SESSION, [*islice(values, len(SESSION))])
+    session.person = Person.from_db(DEFAULT_DB_ALIAS, PERSON, [*islice(values, len(PERSON))])
+    vars(session).update(zip(("seated", *ASKED, "onward"), values, strict=True))
+    return session
 
 
 def _go_on(session: VisitorSession, conversation_id: int) -> None:

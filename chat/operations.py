@@ -56,9 +56,9 @@ def resume_session(inbox: Inbox, token: str) -> Visit:
     Raises as `access_session` does.
     """
     session = access_session(inbox, token)
-    VisitorSession.objects.filter(pk=session.pk, last_seen_at__lt=now() - SEEN_EVERY).update(
-        last_seen_at=now(), expires_at=expiry()
-    )
+    if session.last_seen_at < now() - SEEN_EVERY:
+        mine = VisitorSession.objects.filter(pk=session.pk)
+        mine.update(last_seen_at=now(), expires_at=expiry())
     visit = visit_of(session)
     if visit.reach == Participant.Reach.EMAIL:
         hears_here(visit)

@@ -18,6 +18,7 @@ from chat.models import VisitorSession
 from chat.pages import PageVisit, pages_of
 from helpdesk.lib.colours import palette
 from helpdesk.lib.errors import NotFound
+from helpdesk.lib.prepared import Prepared
 from helpdesk.lib.redis_client import AWAY, asking_redis
 from tickets.access import access_conversation, may_lead, visible_messages
 from tickets.events import as_json, role_of
@@ -79,25 +80,27 @@ class Page(Standing):
     older: bool  # and before these, where the last ones were asked for
 
 
+_standings = Prepared(
+    lambda pk: Conversation.objects.filter(pk=pk).values_list(
+        "last_public_seq",
+        "ticket__handler",
+        "ticket__read_seq",
+        "ticket__status",
+        "ticket__rating__score",
+        "title",
+        "is_group",
+        "merged_from",
+    ),
+    -1,
+)
+
+
 def standing(visit: Visit) -> Standing:
     """Where the conversation stands now. Raises NotFound for one that is gone."""
-    row = (
-        Conversation.objects.filter(pk=visit.conversation_id)
-        .values_list(
-            "last_public_seq",
-            "ticket__handler",
-            "ticket__read_seq",
-            "ticket__status",
-            "ticket__rating__score",
-            "title",
-            "is_group",
-            "merged_from",
-        )
-        .first()
-    )
-    if row is None:
+    rows = _standings.tuples(visit.conversation_id)
+    if not rows:
         raise NotFound
-    upto, handler, read, status, rating, title, is_group, merged_from = row
+    ((upto, handler, read, status, rating, title, is_group, merged_from),) = rows
     return {
         "upto": upto,
         "you": visit.viewer.person.pk,

@@ -20,6 +20,7 @@ from psycopg.sql import Literal
 
 M = TypeVar("M", bound=Model)
 AnyField = Field[Any, Any]
+Converter = Callable[[Any, Any, Any], Any]  # a value, its expression, the connection
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,30 +30,40 @@ class Plan(Generic[M]):
     sql: str
     params: tuple[Any, ...]
     places: dict[int, int]  # of a parameter → of the value that goes there
+    converters: list[tuple[int, list[Converter], Any]]  # of a column that needs more than reading
 
 
 class Prepared(Generic[M]):
-    """A query for whole rows of one model, to be asked again and again.
+    """A query for whole rows of one model, or for the values of a `values_list`, to be asked again
+    and again.
 
     `build` makes the queryset; it is called once, with `samples`: one value for each argument,
     unlike each other and unlike every other value in the query. What it does must not depend on
     them.
     """
 
-    def __init__(self, build: Callable[..., QuerySet[M, M]], *samples: object) -> None:
+    def __init__(self, build: Callable[..., QuerySet[M, Any]], *samples: object) -> None:
         self._build = build
         self._samples = samples
 
     def all(self, *values: object) -> list[M]:
         """The rows for these values, which stand where the samples stood."""
         plan = self._plan
+        rows = self.tuples(*values)
+        return [plan.model.from_db(DEFAULT_DB_ALIAS, plan.columns, row) for row in rows]
+
+    def tuples(self, *values: object) -> list[tuple[Any, ...]]:
+        """The same, as a `values_list` has them."""
+        plan = self._plan
         params = list(plan.params)
         for place, turn in plan.places.items():
             params[place] = values[turn]
         with _cursor() as cursor:
             cursor.execute(plan.sql, params)
-            rows = cursor.fetchall()
-        return [plan.model.from_db(DEFAULT_DB_ALIAS, plan.columns, row) for row in rows]
+            rows = list(cursor.fetchall())
+        if not plan.converters:
+            return rows
+        return [_all_converted(row, plan.converters) for row in rows]
 
     def first(self, *values: object) -> M | None:
         """The first row for these values, if there is one."""
@@ -73,8 +84,8 @@ class Prepared(Generic[M]):
         compiler = queryset.query.get_compiler(DEFAULT_DB_ALIAS)
         sql, params = compiler.as_sql()
         columns = [column for column, _sql, _alias in compiler.select or ()]
-        if compiler.get_converters(columns) or queryset.query.select_related:
-            raise TypeError(f"{queryset.model} has columns that need more than reading.")
+        if queryset.query.select_related:
+            raise TypeError("Only whole rows of one model, or a values_list.")
         places = {
             place: self._samples.index(param)
             for place, param in enumerate(params)
@@ -82,8 +93,28 @@ class Prepared(Generic[M]):
         }
         if set(places.values()) != set(range(len(self._samples))):
             raise TypeError("A sample got lost: the query would not depend on its value.")
-        names = [column.target.attname for column in columns]
-        return Plan(queryset.model, names, sql, tuple(params), places)
+        names = [target.attname for column in columns if (target := _target(column))]
+        converters = [(at, *how) for at, how in compiler.get_converters(columns).items()]
+        return Plan(queryset.model, names, sql, tuple(params), places, converters)
+
+
+def columns_of(model: type[Model]) -> list[str]:
+    """What `from_db` wants of a whole row."""
+    return [field.attname for field in model._meta.concrete_fields]
+
+
+def _target(column: Any) -> Any:
+    return getattr(column, "target", None)
+
+
+def _all_converted(
+    row: tuple[Any, ...], converters: list[tuple[int, list[Converter], Any]]
+) -> tuple[Any, ...]:
+    values = list(row)
+    for at, converts, expression in converters:
+        for convert in converts:
+            values[at] = convert(values[at], expression, connection)
+    return tuple(values)
 
 
 def fetched(statement: str, values: dict[str, Any]) -> list[tuple[Any, ...]]:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 from uuid import uuid4
 
 import pytest
 from django.conf import settings
 from django.db import connection
-from django.db.models import QuerySet, Value
+from django.db.models import Exists, OuterRef, QuerySet, Subquery, Value
 from django.test.utils import CaptureQueriesContext
 
 from helpdesk.lib import prepared
-from helpdesk.lib.prepared import Prepared
+from helpdesk.lib.prepared import Prepared, columns_of
 from tests import make
 from tickets.access import Viewer, visitor
 from tickets.models import Inbox, Message, Participant, Person, Ticket
@@ -26,6 +27,22 @@ def test_values_stand_where_the_samples_stood(chat: Ticket, ticket: Ticket) -> N
     for one in (chat, ticket, chat):
         assert seats.all(one.conversation_id) == list(one.conversation.participants.order_by("pk"))
     assert seats.first(0) is None
+
+
+def test_values_come_in_the_order_in_which_they_were_named(chat: Ticket) -> None:
+    def build(pk: int) -> QuerySet[Ticket, tuple[Any, ...]]:
+        last = Message.objects.filter(conversation=OuterRef("conversation")).order_by("-seq")
+        return Ticket.objects.filter(conversation=pk).values_list(
+            "conversation__last_seq",
+            Exists(last),
+            "number",
+            Subquery(last.values("body")[:1]),
+            "inbox",
+        )
+
+    find = Prepared(build, -1)
+    assert find.tuples(chat.conversation_id) == list(build(chat.conversation_id))
+    assert find.tuples(0) == []
 
 
 def test_the_sql_is_built_once(chat: Ticket) -> None:
@@ -54,10 +71,14 @@ def test_a_query_that_forgets_its_value_is_refused(chat: Ticket) -> None:
         forgetful.first(chat.pk)
 
 
-def test_a_column_that_needs_more_than_reading_is_refused(chat: Ticket) -> None:
-    messages = Prepared(lambda pk: Message.objects.filter(conversation=pk), -1)  # JSON
-    with pytest.raises(TypeError):
-        messages.first(chat.conversation_id)
+def test_a_column_that_needs_more_than_reading_is_read_as_the_orm_reads_it(chat: Ticket) -> None:
+    names = columns_of(Inbox)
+    assert "hours" in names  # JSON
+    Inbox.objects.filter(pk=chat.inbox_id).update(hours={"mon": [["09:00", "17:00"]]})
+    inboxes = Prepared(lambda pk: Inbox.objects.filter(pk=pk), -1)
+    (whole,) = inboxes.all(chat.inbox_id)
+    orm = Inbox.objects.get(pk=chat.inbox_id)
+    assert [getattr(whole, name) for name in names] == [getattr(orm, name) for name in names]
 
 
 def test_save_writes_the_named_fields_and_no_others(chat: Ticket) -> None:
