@@ -470,6 +470,10 @@ class VisitorConsumer(LiveConsumer):
             await self._come_in()
         finally:
             places.release()
+        pk, person = self.visit.conversation_id, self.visit.viewer.person
+        await self.be({presence.mark_in(pk, person, "customer", self.socket): pk})
+        if not self.closed:
+            _rounds().join(self.told, self.visit.session_id)
 
     async def _come_in(self) -> None:
         await self.enter()
@@ -478,10 +482,6 @@ class VisitorConsumer(LiveConsumer):
         stands = await stored(languages.spoken, self.language, standing, self.visit)
         self.upto = stands["upto"]
         await self.reply(protocol.ready(stands))
-        pk, person = self.visit.conversation_id, self.visit.viewer.person
-        await self.be({presence.mark_in(pk, person, "customer", self.socket): pk})
-        if not self.closed:
-            _rounds().join(self.told, self.visit.session_id)
 
     async def _send(self, frame: Send) -> None:
         client_token = frame.client_token

@@ -388,6 +388,8 @@ class Tab(Page):
             raise Trouble from error
         finally:
             self._in_flight = None
+            if answer.done() and not answer.cancelled():
+                answer.exception()  # perhaps the line broke while we wrote: nobody waited yet
 
     async def _by_post(self, sent: Sent) -> dict[str, Any]:
         if not self.visitor.habits.resume:

@@ -80,7 +80,6 @@ async def run(stack: Stack, plan: Plan) -> Outcome:
                     faults.kill(plan.seconds),
                     faults.cut(plan.seconds, pages_a_second=plan.cuts),
                 )
-                end = time.monotonic()
                 cores, late = machine.cores, machine.late
             findings = await talk.settle()
         streams = [cast.journal.acknowledged, cast.journal.heard]
@@ -88,8 +87,8 @@ async def run(stack: Stack, plan: Plan) -> Outcome:
         return Outcome(
             plan.seed,
             findings,
-            silences(faults.kills, streams, faults.cuts, end),
-            waits(faults.kills, sent, end),
+            silences(faults.kills, streams, faults.cuts, talk.end),
+            waits(faults.kills, sent, time.monotonic()),
             len(faults.kills),
             len(faults.cuts),
             await asyncio.to_thread(_broken_invariants, stack),
@@ -107,7 +106,7 @@ class Talk:
         self._cast = cast
         self._plan = plan
         self._random = random
-        self._end = 0.0
+        self.end = 0.0  # from then on nobody begins to speak
 
     async def begin(self, begin: Begin) -> None:
         """Everyone comes, and says the first words; they open the tickets."""
@@ -126,7 +125,7 @@ class Talk:
         await asyncio.to_thread(seat, self._stack, self._cast)
         for chat, first in zip(self._cast.chats, firsts, strict=True):
             self.said.append((chat, "visitor", first))
-        self._end = time.monotonic() + self._plan.seconds
+        self.end = time.monotonic() + self._plan.seconds
 
     async def visitor_speaks(self, chat: Chat) -> None:
         """In either of their tabs."""
@@ -218,7 +217,7 @@ class Talk:
 
     async def _time_for_more(self, pause: float) -> bool:
         await asyncio.sleep(pause * self._random.uniform(0.3, 1.7))
-        return time.monotonic() < self._end
+        return time.monotonic() < self.end
 
 
 class Machine:
