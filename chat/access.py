@@ -36,12 +36,9 @@ ASKED = ("seats_version", "last_seq", "reach", "has_seq")
 
 
 # Every request and every socket of a widget begins with these two.
-INBOX = columns_of(Inbox)
 SESSION = columns_of(VisitorSession)
 PERSON = columns_of(Person)
-_inboxes = Prepared(
-    lambda key: Inbox.objects.filter(widget_key=key).values_list(*INBOX), "the key of a widget"
-)
+_inboxes = Prepared(lambda key: Inbox.objects.filter(widget_key=key), "the key of a widget")
 _sessions = Prepared(
     lambda pk: VisitorSession.objects.filter(pk=pk).values_list(
         *SESSION,
@@ -85,10 +82,9 @@ def access_inbox(key: str, *, origin: str, host: str) -> Inbox:
 
     Raises NotFound for a key that is nobody's, WrongOrigin.
     """
-    found = _inboxes.tuples(key)
-    if not found:
+    inbox = _inboxes.first(key)
+    if inbox is None:
         raise NotFound
-    inbox = Inbox.from_db(DEFAULT_DB_ALIAS, INBOX, found[0])
     if not _may_show(inbox.allowed_origins, origin, host):
         raise WrongOrigin
     return inbox

@@ -43,7 +43,7 @@ class Plan:
     staff_pause: float = 2.5
     note_share: float = 0.15
     cuts: float = CUTS  # of each page's socket, a second
-    habits: Habits = field(default_factory=lambda: Habits(ask_seconds=30.0, sure_seconds=300.0))
+    habits: Habits = field(default_factory=lambda: Habits(ask_seconds=30.0, sure_seconds=270.0))
 
 
 @dataclass

@@ -87,7 +87,7 @@ class Child:
         _move_aside(service.log)
         lock = os.open(service.pid_file, os.O_RDWR | os.O_CREAT, 0o600)
         try:
-            if not _locked(lock):
+            if not locked(lock):
                 raise StillRunning(service.name)
             service.prepare()
             self._process = self._spawn(lock)
@@ -168,12 +168,12 @@ def leftover(service: Service) -> int | None:
     """The process number of an earlier run that is still alive, or None."""
     try:
         with service.pid_file.open("rb") as lock:
-            return None if _locked(lock.fileno()) else int(lock.read() or b"0") or None
+            return None if locked(lock.fileno()) else int(lock.read() or b"0") or None
     except FileNotFoundError:
         return None
 
 
-def _locked(lock: int) -> bool:
+def locked(lock: int) -> bool:
     """Whether we have locked the open file just now; False if another process holds it."""
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -34,8 +34,8 @@ def webs(
     number of the one that serves is in `serving(folder)`. Without a socket they can be ended, not
     started."""
     fds = (listening.fileno(),) if listening else ()
+    where = ("--fd", str(listening.fileno())) if listening else ()
     serve = ("-m", "helpdesk.stack.serve", str(serving(folder)))
-    where = [word for fd in fds for word in ("--fd", str(fd))]
     arguments = (*serve, *DAPHNE, *where, APPLICATION)
     services = [_python(name, "web", folder, environ, *arguments) for name in WEBS]
     return [replace(service, fds=fds, log_name="web") for service in services]

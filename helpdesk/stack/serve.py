@@ -14,6 +14,8 @@ import sys
 import time
 from pathlib import Path
 
+from helpdesk.stack.children import locked
+
 # Whoever has just taken over has everybody coming back: the next one loads later.
 QUIET_SECONDS = 10.0
 LOOK_SECONDS = 0.05
@@ -23,7 +25,7 @@ def main(pid_file: Path, arguments: list[str]) -> None:
     """Wait for the lock, and serve until the end."""
     lock = os.open(pid_file, os.O_RDWR | os.O_CREAT, 0o600)
     quiet_until = time.monotonic() + QUIET_SECONDS
-    while not (is_ours := _taken(lock)) and time.monotonic() < quiet_until:
+    while not (is_ours := locked(lock)) and time.monotonic() < quiet_until:
         time.sleep(LOOK_SECONDS)
     cli = importlib.import_module("daphne.cli")  # its reactor comes before everything
     importlib.import_module("helpdesk.asgi")
@@ -31,14 +33,6 @@ def main(pid_file: Path, arguments: list[str]) -> None:
         fcntl.flock(lock, fcntl.LOCK_EX)
     os.pwrite(lock, f"{os.getpid():<10}\n".encode(), 0)
     cli.CommandLineInterface().run(arguments)
-
-
-def _taken(lock: int) -> bool:
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 if __name__ == "__main__":

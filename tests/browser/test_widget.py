@@ -304,7 +304,7 @@ def test_a_question_that_failed_is_asked_again_soon_beside_an_open_socket(page: 
 
     page.route(re.compile("/messages[?]after=0"), fail_at_first)
     page.reload()
-    expect(bubble(page, text)).to_be_visible()  # and not after SURE_MS
+    expect(bubble(page, text)).to_be_visible()  # and not minutes later
     assert len(asked) >= 4
 
 

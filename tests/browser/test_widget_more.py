@@ -527,6 +527,8 @@ def test_whom_the_shop_vouches_for_has_one_chat_on_every_device(
 
     phone.evaluate("helpdesk('identify', null)")
     expect(bubble(phone, text)).to_have_count(0, timeout=AT_ONCE_MS)
+    phone.wait_for_timeout(4_000)
+    expect(widget(phone).locator(".away")).to_be_hidden()  # nobody is away: we left
 
 
 def test_a_wrong_signature_changes_nothing(

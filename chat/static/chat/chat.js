@@ -21,7 +21,6 @@ export function start(root) {
   const ANSWER_MS = 10_000; // longest wait for an answer
   const ASK_MS = 30_000; // between questions without a socket, while nothing waits
   const POLL_MS = 3_000; // and where somebody waits for what comes
-  const SURE_MS = 300_000; // and beside an open socket, which tells of what was missed
   const TYPING_MS = 3_000;
   const PAGE = 50; // messages at a time
 
@@ -115,12 +114,12 @@ export function start(root) {
   }
 
   function forgetChat() {
+    lost(socket);
     store.drop("seen");
-    messages.length = cursor = chat = 0;
+    messages.length = cursor = chat = awaySince = 0; // we left
     past = [];
     now = {};
     older = wanted = false;
-    lost(socket);
   }
 
   function forgetSession() {
@@ -273,7 +272,7 @@ export function start(root) {
       stands(event);
       if (event.upto !== cursor) ask();
       flush();
-      pulseIn(SURE_MS);
+      pulseIn(9 * ASK_MS); // it tells of what was missed
     } else if (type === "message.posted") {
       if (event.after === cursor) cursor = event.seq;
       else if (event.seq > cursor) ask();
@@ -334,7 +333,7 @@ export function start(root) {
     if (unsent()) flush();
     await ask();
     const waits = !document.hidden && (opened || unsent());
-    pulseIn(ready && !askAgain ? SURE_MS : waits ? POLL_MS : ASK_MS);
+    pulseIn(ready && !askAgain ? 9 * ASK_MS : waits ? POLL_MS : ASK_MS);
   }
 
   function wake() {
